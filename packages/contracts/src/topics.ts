@@ -1,0 +1,46 @@
+import type { Answer, Chunks, Document, Evaluation, Feedback, Indexed } from './types.ts'
+
+/** What each topic carries. */
+export interface Payloads {
+  documents: Document
+  chunks: Chunks
+  indexed: Indexed
+  'answers.sampled': Answer
+  evaluations: Evaluation
+  feedback: Feedback
+}
+export type Subject = keyof Payloads
+
+const DAY = 24 * 60 * 60 * 1000
+
+interface Topic {
+  readonly name: string
+  readonly retentionMs: number | null
+  readonly cleanup: 'delete' | 'compact'
+}
+
+function topic(name: string, retentionMs: number | null, cleanup: 'delete' | 'compact' = 'delete'): Topic {
+  return { name, retentionMs, cleanup }
+}
+
+/** Every topic there is. Partitions are the deployment's choice. */
+export const topics = {
+  documents: topic('aquifer.documents', null, 'compact'),
+  documentsBulk: topic('aquifer.documents.bulk', null, 'compact'),
+  documentsRetry: topic('aquifer.documents.retry', 7 * DAY),
+  documentsDlq: topic('aquifer.documents.dlq', 30 * DAY),
+  chunks: topic('aquifer.chunks', 7 * DAY),
+  chunksBulk: topic('aquifer.chunks.bulk', 7 * DAY),
+  chunksDlq: topic('aquifer.chunks.dlq', 30 * DAY),
+  indexed: topic('aquifer.indexed', null, 'compact'),
+  answersSampled: topic('aquifer.answers.sampled', 30 * DAY),
+  answersSampledDlq: topic('aquifer.answers.sampled.dlq', 30 * DAY),
+  evaluations: topic('aquifer.evaluations', 365 * DAY),
+  feedback: topic('aquifer.feedback', 365 * DAY),
+} as const
+
+/** A part of `chunks` is at most this long, and content beyond it goes to the blob store. */
+export const MAX_INLINE_BYTES = 512 * 1024
+
+/** The version of the source record, on events that do not carry it in their value. */
+export const VERSION_HEADER = 'aquifer-version'
