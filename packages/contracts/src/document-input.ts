@@ -1,0 +1,183 @@
+import { z } from 'zod'
+import { invalid } from '@aquifer/runtime/errors'
+import { checkDocumentId, parseTopicKey } from './keys.ts'
+import type { Codec } from './avro.ts'
+import type { Document } from './types.ts'
+
+const MAX_METADATA_BYTES = 16 * 1024
+const MAX_GROUPS = 256
+
+const scalar = z.union([z.string(), z.number(), z.boolean()])
+
+/** Flat: scalars and arrays of scalars, 16 KiB as JSON. */
+export const metadataInput = z
+  .record(z.string().min(1).max(256), z.union([scalar, z.array(scalar).max(1000)]))
+  .refine((metadata) => JSON.stringify(metadata).length <= MAX_METADATA_BYTES, {
+    message: `metadata takes at most ${MAX_METADATA_BYTES} bytes of JSON`,
+  })
+
+export const accessInput = z.array(z.string().min(1).max(256)).max(MAX_GROUPS)
+export const titleInput = z.string().max(1024)
+export const contentTypeInput = z
+  .string()
+  .max(256)
+  .regex(/^[\w.+-]+\/[\w.+-]+(?:\s*;.*)?$/, 'expected a media type such as text/markdown')
+
+/** The body of `POST /v1/documents`, a line of the bulk upload, and a plain JSON record of the `documents` topic. */
+export const documentInput = z
+  .strictObject({
+    id: z.string().optional(),
+    content: z.string().optional(),
+    contentBase64: z.base64().optional(),
+    /** `blob:` and a key of the store, or an https host on the allow list. */
+    uri: z.string().max(4096).optional(),
+    contentType: contentTypeInput.optional(),
+    filename: z.string().max(1024).optional(),
+    title: titleInput.nullish(),
+    metadata: metadataInput.optional(),
+    /** Left out: the whole tenant, but an error where the document is restricted. null: stated to be open. */
+    access: accessInput.nullish(),
+  })
+  .refine(
+    ({ content, contentBase64, uri }) =>
+      [content, contentBase64, uri].filter((given) => given !== undefined).length === 1,
+    {
+      message: 'exactly one of content, contentBase64 and uri is needed',
+    },
+  )
+export type DocumentInput = z.infer<typeof documentInput>
+
+/** The fields of a document that do not depend on where its content lies. */
+export function documentFields(
+  input: DocumentInput,
+  id: string,
+  publishedAt: number,
+): Omit<Document, 'content' | 'blob'> {
+  return {
+    id: checkDocumentId(id),
+    contentType:
+      input.contentType ?? (input.content === undefined ? 'application/octet-stream' : 'text/plain'),
+    filename: input.filename ?? null,
+    title: input.title ?? null,
+    metadata: input.metadata ?? {},
+    access: input.access ?? null,
+    open: input.access === null,
+    publishedAt,
+  }
+}
+
+export function inlineContent(input: DocumentInput): Buffer | null {
+  if (input.content !== undefined) return Buffer.from(input.content)
+  return input.contentBase64 === undefined ? null : Buffer.from(input.contentBase64, 'base64')
+}
+
+/** What a record of a `documents` topic says. A `uri` is resolved by who processes it. */
+export type DocumentEvent = { readonly tenant: string; readonly id: string } & (
+  | { readonly kind: 'delete' }
+  | { readonly kind: 'publish'; readonly document: Document }
+  | { readonly kind: 'fetch'; readonly document: Document; readonly uri: string }
+)
+
+export interface DocumentSource {
+  readonly key: Buffer | null
+  readonly value: Buffer | null
+  readonly headers: Readonly<Record<string, string>>
+  readonly appendTimeMs: number
+}
+
+/**
+ * Reads a record that anyone may have written: Avro in the wire format, CloudEvents in binary mode (`ce_*` headers), or the
+ * JSON of `POST /v1/documents`. The key names the document. Throws what belongs in the dead-letter queue.
+ */
+export function readDocumentEvent(record: DocumentSource, codec: Codec<Document>): DocumentEvent {
+  const { tenant, id } = parseTopicKey(record.key)
+  if (record.value === null) return { kind: 'delete', tenant, id }
+  if (record.headers['ce_specversion'] !== undefined) {
+    return { kind: 'publish', tenant, id, document: fromCloudEvent(record, record.value, id) }
+  }
+  if (record.value[0] === 0) {
+    const document = codec.decode(record.value)
+    checkSameId(document.id, id)
+    const blob = document.blob
+    if (document.content === null && blob === null)
+      throw invalid('invalid_document', `document ${id} has neither content nor blob`)
+    if (blob !== null) checkBlobOwner(blob, tenant)
+    return { kind: 'publish', tenant, id, document }
+  }
+  return fromJson(record, record.value, tenant, id)
+}
+
+/** Blob keys begin with their tenant, so that no producer can name another's content. */
+export function checkBlobOwner(blob: string, tenant: string): string {
+  if (!blob.startsWith(`uploads/${tenant}/`) || blob.split('/').includes('..')) {
+    throw invalid(
+      'invalid_uri',
+      `${JSON.stringify(blob.slice(0, 100))} is not a blob of the tenant ${tenant}`,
+    )
+  }
+  return blob
+}
+
+function checkSameId(given: string, id: string): void {
+  if (given !== id) {
+    throw invalid(
+      'id_mismatch',
+      `the record key names ${JSON.stringify(id)}, its value ${JSON.stringify(given.slice(0, 80))}`,
+    )
+  }
+}
+
+function fromCloudEvent({ headers, appendTimeMs }: DocumentSource, content: Buffer, id: string): Document {
+  const time = Date.parse(headers['ce_time'] ?? '')
+  return {
+    id,
+    content,
+    blob: null,
+    contentType: headers['content-type'] ?? 'application/octet-stream',
+    filename: null,
+    title: headers['ce_subject'] ?? null,
+    metadata: {},
+    access: null,
+    open: false,
+    publishedAt: Number.isNaN(time) ? appendTimeMs : time,
+  }
+}
+
+function fromJson(record: DocumentSource, value: Buffer, tenant: string, id: string): DocumentEvent {
+  let body: unknown
+  try {
+    body = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(value))
+  } catch (cause) {
+    throw invalid(
+      'invalid_json',
+      `the value of ${id} is neither Avro, CloudEvents nor valid JSON: ${String(cause)}`,
+      400,
+      cause,
+    )
+  }
+  const input = parseDocumentInput(body)
+  if (input.id !== undefined) checkSameId(input.id, id)
+  const document = {
+    ...documentFields(input, id, record.appendTimeMs),
+    content: inlineContent(input),
+    blob: null,
+  }
+  if (input.uri === undefined) return { kind: 'publish', tenant, id, document }
+  if (input.uri.startsWith('blob:')) {
+    return {
+      kind: 'publish',
+      tenant,
+      id,
+      document: { ...document, blob: checkBlobOwner(input.uri.slice(5), tenant) },
+    }
+  }
+  return { kind: 'fetch', tenant, id, document, uri: input.uri }
+}
+
+/** Throws `invalid_document`, naming the first field that is wrong. */
+export function parseDocumentInput(body: unknown): DocumentInput {
+  const result = documentInput.safeParse(body)
+  if (result.success) return result.data
+  const issue = result.error.issues[0]!
+  throw invalid('invalid_document', `${issue.path.join('.') || 'document'}: ${issue.message}`)
+}
