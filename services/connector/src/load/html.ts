@@ -1,0 +1,224 @@
+import { load } from 'cheerio/slim'
+import type { AnyNode, Element } from 'domhandler'
+
+import { decodeText } from './charset.ts'
+import { createDocumentBuilder } from './document.ts'
+import type { DocumentBuilder, LoadedDocument, LoadInput } from './document.ts'
+
+/** Not content: what a browser does not show as text, and what is there to find one's way. */
+const SKIPPED = new Set(
+  (
+    'head script style noscript template nav footer svg math canvas iframe object embed audio video map ' +
+    'button select option input textarea datalist dialog menu'
+  ).split(' '),
+)
+const SKIPPED_ROLES = new Set(['navigation', 'banner', 'contentinfo', 'search', 'menu', 'menubar', 'toolbar'])
+/** Names that pages commonly give to their furniture, as a whole word of class or id. */
+const FURNITURE =
+  /(?:^|[\s_-])(?:nav(?:bar|box|igation)?|menu|sidebar|breadcrumbs?|cookie(?:-?(?:banner|notice))?|mw-editsection|mw-jump-link|noprint|printfooter|catlinks|site-?footer|skip-?link)(?=$|[\s_-])/iu
+const HIDDEN_STYLE = /display\s*:\s*none|visibility\s*:\s*hidden/iu
+
+const INLINE = new Set(
+  (
+    'a abbr acronym b bdi bdo big cite code data del dfn em font i img ins kbd label mark meter nobr output q ruby rb rt ' +
+    'rp s samp small span strike strong sub sup time tt u var wbr'
+  ).split(' '),
+)
+
+/**
+ * An HTML page's text: headings, paragraphs, lists, tables as rows, code as it stands, alternative texts; without
+ * scripts, styles, menus, footers and whatever is hidden.
+ */
+export async function loadHtml({ bytes, charset, limits }: LoadInput): Promise<LoadedDocument> {
+  const $ = parse(decodeText(bytes, charset, true))
+  const builder = createDocumentBuilder(limits)
+  const main = $('main, [role=main]').get(0)
+  const articles = $('article').toArray()
+  addNode(builder, main ?? (articles.length === 1 ? articles[0] : undefined) ?? $.root()[0]!)
+  return builder.finish({
+    title: $('head > title, title').first().text() || null,
+    language: $('html').attr('lang') ?? null,
+  })
+}
+
+/** Text of a fragment, such as the HTML that stands in a Markdown file, added to a document. */
+export function addHtmlFragment(builder: DocumentBuilder, html: string): void {
+  addNode(builder, parse(html).root()[0]!)
+}
+
+/** htmlparser2 rather than parse5: it is linear however deep tags nest, and text needs no browser's tree. */
+function parse(html: string) {
+  return load(html, { xml: { xmlMode: false, decodeEntities: true } })
+}
+
+interface Walk {
+  readonly builder: DocumentBuilder
+  /** Text of the block that is being read. */
+  line: string[]
+  kind: 'paragraph' | 'list' | 'code' | 'quote'
+  preformatted: number
+  readonly lists: { ordered: boolean; next: number }[]
+  marker: string
+  heading: number
+}
+
+/** Depth first without recursion: a page can nest deeper than the stack. */
+function addNode(builder: DocumentBuilder, root: AnyNode): void {
+  const walk: Walk = {
+    builder,
+    line: [],
+    kind: 'paragraph',
+    preformatted: 0,
+    lists: [],
+    marker: '',
+    heading: 0,
+  }
+  const stack: (AnyNode | (() => void))[] = [root]
+  for (let next = stack.pop(); next !== undefined; next = stack.pop()) {
+    if (typeof next === 'function') {
+      next()
+      continue
+    }
+    if (next.type === 'text') walk.line.push(next.data)
+    if (!('children' in next)) continue
+    if (isElement(next)) {
+      if (isSkipped(next)) continue
+      if (next.name === 'table' && !isLayout(next)) {
+        flush(walk)
+        builder.add('table', tableText(next))
+        continue
+      }
+      const leave = enter(walk, next)
+      if (leave) stack.push(leave)
+    }
+    for (let i = next.children.length - 1; i >= 0; i--) stack.push(next.children[i]!)
+  }
+  flush(walk)
+}
+
+/** What an element does to the text around it, and what ends with it. */
+function enter(walk: Walk, element: Element): (() => void) | null {
+  const { name } = element
+  if (name === 'br') walk.line.push(walk.preformatted > 0 ? '\n' : '\u000b')
+  if (name === 'img') walk.line.push(` ${element.attribs['alt'] ?? ''} `)
+  if (INLINE.has(name) || name === 'br') return null
+  flush(walk)
+  const end = () => flush(walk)
+  const level = /^h([1-6])$/u.exec(name)?.[1]
+  if (level !== undefined) {
+    walk.heading = Number(level)
+    return () => {
+      flush(walk)
+      walk.heading = 0
+    }
+  }
+  if (name === 'pre') {
+    walk.preformatted++
+    return () => {
+      flush(walk)
+      walk.preformatted--
+    }
+  }
+  if (name === 'ul' || name === 'ol') {
+    walk.lists.push({ ordered: name === 'ol', next: Number(element.attribs['start'] ?? 1) || 1 })
+    return () => {
+      flush(walk)
+      walk.lists.pop()
+    }
+  }
+  if (name === 'li') {
+    const list = walk.lists.at(-1)
+    walk.marker = list?.ordered ? `${list.next++}. ` : '- '
+  }
+  if (name === 'dt' || name === 'dd') walk.marker = name === 'dd' ? '  ' : ''
+  return end
+}
+
+function flush(walk: Walk): void {
+  const raw = walk.line.join('')
+  walk.line = []
+  if (walk.preformatted > 0) return walk.builder.add('code', raw.replaceAll('\t', '    '))
+  const text = raw
+    .replace(/[^\S\u000b]+/gu, ' ')
+    .replace(/ ?\u000b ?/gu, '\n')
+    .trim()
+  if (text === '') return
+  if (walk.heading > 0) return walk.builder.heading(walk.heading, text)
+  if (walk.lists.length > 0) {
+    walk.builder.add('list', walk.marker + text, walk.lists.length - 1)
+    walk.marker = '  '
+    return
+  }
+  walk.builder.add('paragraph', text)
+}
+
+function isElement(node: AnyNode): node is Element {
+  return node.type === 'tag' || node.type === 'script' || node.type === 'style'
+}
+
+function isSkipped({ name, attribs }: Element): boolean {
+  if (SKIPPED.has(name) || 'hidden' in attribs || attribs['aria-hidden'] === 'true') return true
+  if (SKIPPED_ROLES.has(attribs['role'] ?? '') || HIDDEN_STYLE.test(attribs['style'] ?? '')) return true
+  if (name === 'body' || name === 'html' || name === 'main') return false
+  return FURNITURE.test(attribs['class'] ?? '') || FURNITURE.test(attribs['id'] ?? '')
+}
+
+const LAYOUT_PARTS = new Set([
+  'table',
+  'h1',
+  'h2',
+  'h3',
+  'h4',
+  'h5',
+  'h6',
+  'pre',
+  'form',
+  'section',
+  'article',
+])
+
+/** A table that holds headings, sections or tables lays out a page: its cells are read as blocks. */
+function isLayout(table: Element): boolean {
+  const stack: AnyNode[] = [...table.children]
+  for (let node = stack.pop(); node !== undefined; node = stack.pop()) {
+    if (!isElement(node)) continue
+    if (LAYOUT_PARTS.has(node.name)) return true
+    for (const child of node.children) stack.push(child)
+  }
+  return false
+}
+
+/** One line a row, cells between bars; the header row is the first. */
+function tableText(table: Element): string {
+  const rows: string[][] = []
+  const stack: AnyNode[] = [...table.children].reverse()
+  for (let node = stack.pop(); node !== undefined; node = stack.pop()) {
+    if (node.type === 'text') {
+      const cells = rows.at(-1)
+      if (cells && cells.length > 0) cells[cells.length - 1] += node.data
+    }
+    if (!isElement(node) || isSkipped(node)) continue
+    if (node.name === 'tr') rows.push([])
+    if (node.name === 'caption') rows.push([''])
+    if (node.name === 'td' || node.name === 'th') {
+      if (rows.length === 0) rows.push([])
+      rows.at(-1)!.push('')
+    }
+    const cells = rows.at(-1)
+    if (cells && cells.length > 0) {
+      const alt = node.name === 'img' ? (node.attribs['alt'] ?? '') : ''
+      if (!INLINE.has(node.name) || alt) cells[cells.length - 1] += ` ${alt} `
+    }
+    for (let i = node.children.length - 1; i >= 0; i--) stack.push(node.children[i]!)
+  }
+  return rows
+    .map((cells) => tableRow(cells))
+    .filter((row) => row !== '')
+    .join('\n')
+}
+
+/** Cells as a readable line; empty where no cell says anything. */
+export function tableRow(cells: readonly string[]): string {
+  const texts = cells.map((cell) => cell.replace(/\s+/gu, ' ').trim())
+  return texts.every((text) => text === '') ? '' : `| ${texts.join(' | ')} |`
+}

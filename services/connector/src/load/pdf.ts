@@ -1,0 +1,97 @@
+import { createRequire } from 'node:module'
+import { dirname } from 'node:path'
+
+import { AquiferError, errorMessage } from '@aquifer/runtime/errors'
+import { PasswordException, PDFParse } from 'pdf-parse'
+
+import { createDocumentBuilder } from './document.ts'
+import type { DocumentBuilder, LoadedDocument, LoadInput } from './document.ts'
+import { loadFailure } from './failures.ts'
+import { pageLines, paragraphs } from './pdf-layout.ts'
+import type { Line, TextItem } from './pdf-layout.ts'
+
+/** What is used of the document that pdf-parse opens and keeps to itself: its own texts come without positions. */
+interface PdfDocument {
+  getPage(number: number): Promise<{
+    getTextContent(): Promise<{ items: readonly (TextItem | { readonly type: string })[] }>
+    cleanup(): void
+  }>
+}
+
+/** Where pdf.js keeps the character maps of CJK fonts and the metrics of the standard ones. */
+const require = createRequire(createRequire(import.meta.url).resolve('pdf-parse'))
+const pdfjsFolder = dirname(require.resolve('pdfjs-dist/package.json'))
+
+/** PDF → text by pages, paragraphs and headings put together from where the lines stand. */
+export async function loadPdf({ bytes, limits }: LoadInput): Promise<LoadedDocument> {
+  const parser = new PDFParse({
+    // pdf.js takes its input's memory over.
+    data: bytes.slice(),
+    verbosity: 0,
+    isEvalSupported: false,
+    disableFontFace: true,
+    useSystemFonts: false,
+    cMapUrl: `${pdfjsFolder}/cmaps/`,
+    cMapPacked: true,
+    standardFontDataUrl: `${pdfjsFolder}/standard_fonts/`,
+  })
+  try {
+    const info = await parser.getInfo()
+    if (info.total > limits.maxPages)
+      throw loadFailure(
+        'too_large',
+        `the PDF has ${info.total} pages, more than ${limits.maxPages}: publish it in parts`,
+      )
+    const builder = createDocumentBuilder(limits)
+    await readPages(builder, (parser as unknown as { doc: PdfDocument }).doc, info.total)
+    const { Title: title, Language: language } = (info.info ?? {}) as Record<string, unknown>
+    return builder.finish({
+      title: typeof title === 'string' && !MADE_UP_TITLE.test(title) ? title : null,
+      language: typeof language === 'string' ? language : null,
+    })
+  } catch (error) {
+    throw pdfFailure(error)
+  } finally {
+    await parser.destroy()
+  }
+}
+
+/** What programs write where nobody gave a title: a file's name. */
+const MADE_UP_TITLE =
+  /^\s*(?:untitled|microsoft (?:word|powerpoint)\b.*|.*\.(?:docx?|pptx?|xlsx?|odt|tex|dvi|indd|pdf))\s*$/iu
+
+async function readPages(builder: DocumentBuilder, document: PdfDocument, total: number): Promise<void> {
+  const pages: Line[][] = []
+  for (let number = 1; number <= total; number++) {
+    const page = await document.getPage(number)
+    const { items } = await page.getTextContent()
+    pages.push(pageLines(items.filter((item) => 'str' in item)))
+    page.cleanup()
+  }
+  for (const page of paragraphs(pages)) {
+    builder.startPage()
+    for (const [i, { level, text, list }] of page.entries()) {
+      if (level > 0) builder.heading(level, text)
+      else if (i === 0 && continues(builder.last, text)) builder.continueBlock(text)
+      else builder.add(list ? 'list' : 'paragraph', text)
+    }
+  }
+}
+
+/** A paragraph goes on over the page where it has not ended and the next page begins in the middle of a sentence. */
+function continues(last: DocumentBuilder['last'], text: string): boolean {
+  if (!last || (last.kind !== 'paragraph' && last.kind !== 'list')) return false
+  return /^\p{Ll}/u.test(text) && !/[.!?:]["'”’)\]]?$/u.test(last.text)
+}
+
+function pdfFailure(error: unknown): AquiferError {
+  if (error instanceof AquiferError) return error
+  if (error instanceof PasswordException)
+    return loadFailure('encrypted', 'the PDF asks for a password: publish it without protection', error)
+  // A damaged file makes pdf.js fail in many ways, not all of them with a type of their own.
+  return loadFailure(
+    'broken',
+    `the PDF cannot be read (${errorMessage(error)}): publish a repaired copy`,
+    error,
+  )
+}
