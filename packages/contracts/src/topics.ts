@@ -23,14 +23,17 @@ function topic(name: string, retentionMs: number | null, cleanup: 'delete' | 'co
   return { name, retentionMs, cleanup }
 }
 
+/** How long chunks wait for an embedder. */
+export const CHUNKS_RETENTION_MS = 7 * DAY
+
 /** Every topic there is. Partitions are the deployment's choice. */
 export const topics = {
   documents: topic('aquifer.documents', null, 'compact'),
   documentsBulk: topic('aquifer.documents.bulk', null, 'compact'),
   documentsRetry: topic('aquifer.documents.retry', 7 * DAY),
   documentsDlq: topic('aquifer.documents.dlq', 30 * DAY),
-  chunks: topic('aquifer.chunks', 7 * DAY),
-  chunksBulk: topic('aquifer.chunks.bulk', 7 * DAY),
+  chunks: topic('aquifer.chunks', CHUNKS_RETENTION_MS),
+  chunksBulk: topic('aquifer.chunks.bulk', CHUNKS_RETENTION_MS),
   chunksDlq: topic('aquifer.chunks.dlq', 30 * DAY),
   indexed: topic('aquifer.indexed', null, 'compact'),
   answersSampled: topic('aquifer.answers.sampled', 30 * DAY),

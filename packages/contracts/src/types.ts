@@ -73,6 +73,7 @@ export interface PassageRange {
 }
 
 export interface Evidence extends PassageRange {
+  readonly headings: readonly string[]
   readonly text: string
   readonly score: number
 }

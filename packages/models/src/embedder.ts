@@ -28,18 +28,34 @@ export type Lane = 'query' | 'interactive' | 'bulk'
 export interface EmbedOptions {
   readonly lane: Lane
   readonly signal?: AbortSignal
+  /** Also the states of the content words: as sign bits for a passage, as unit vectors for a question. Default none. */
+  readonly words?: 'bits' | 'vectors'
 }
 
 export interface Passage {
   readonly text: string
-  /** Parts of the text, in UTF-16 units, that get a vector of their own from the same run of the model. */
-  readonly spans?: readonly (readonly [start: number, end: number])[]
+  /** UTF-16 units of title and headings in front: they give context, but their own words get no state. Default 0. */
+  readonly contextLength?: number
 }
 
 export interface Embedding {
-  /** Unit length. */
+  /** Mean over all tokens, unit length. */
   readonly vector: Float32Array
-  /** One for each span, in their order; empty where the embedder has none. */
-  readonly spanVectors: readonly Float32Array[]
+  /** null where none were asked for, or the embedder has none. */
+  readonly words: WordStates | null
+  /** Tokens used, special tokens left out. */
   readonly tokens: number
+}
+
+/**
+ * The states of a text's content words (`@aquifer/text/words`), in reading order: the mean of the word's token states in the last
+ * layer, from the same run of the model. A text without a content word has one state, the mean of all its tokens.
+ */
+export interface WordStates {
+  /** Folded words, one for each state. */
+  readonly words: readonly string[]
+  /** `bits`: one bit a dimension, 1 for a positive value; `dimensions / 8` bytes a word, the first dimension in the highest bit. */
+  readonly bits: Uint8Array | null
+  /** `vectors`: one unit vector a word, `dimensions` floats each. */
+  readonly vectors: Float32Array | null
 }

@@ -7,8 +7,8 @@ import type { AnswerRecord, Evaluation, Feedback } from '@aquifer/contracts/type
 export interface Answers {
   put(answer: AnswerRecord): Promise<void>
   get(tenant: string, answerId: string): Promise<StoredAnswer | null>
-  putEvaluation(evaluation: Evaluation): Promise<void>
-  putFeedback(feedback: Feedback): Promise<void>
+  putEvaluation(tenant: string, evaluation: Evaluation): Promise<void>
+  putFeedback(tenant: string, feedback: Feedback): Promise<void>
   /** Newest first. */
   listEvaluations(
     tenant: string,

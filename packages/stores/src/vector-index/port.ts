@@ -70,8 +70,8 @@ export interface Point {
   readonly terms: readonly string[]
   /** Unit length, of the collection's dimensions. */
   readonly vector: Float32Array
-  /** Unit vectors of parts of the passage; a dense hit carries the best of them beside the point's own. May be empty. */
-  readonly spanVectors: readonly Float32Array[]
+  /** Sign bits of the states of the passage's words (`@aquifer/models/embedder`, `WordStates`), opaque here. May be empty. */
+  readonly wordBits: Uint8Array
 }
 
 export interface IndexQuery {
@@ -86,8 +86,8 @@ export interface IndexQuery {
   readonly filter?: MetadataFilter
 }
 
-/** A point without its vectors and terms, and its raw score. */
-export interface IndexHit extends Omit<Point, 'vector' | 'spanVectors' | 'terms'> {
+/** A point without its terms, and its raw score. The vector and the word bits come along: the fusion needs both. */
+export interface IndexHit extends Omit<Point, 'terms'> {
   readonly score: number
 }
 

@@ -1,0 +1,104 @@
+import { pointId } from '@aquifer/contracts/keys'
+import type { Chunk } from '@aquifer/contracts/types'
+import type { Embedder, Embedding, Lane, Passage } from '@aquifer/models/embedder'
+import type { Registry } from '@aquifer/stores/registry'
+import type { Point, VectorIndex } from '@aquifer/stores/vector-index'
+import { passageContext } from '@aquifer/text/passage'
+import { terms } from '@aquifer/text/terms'
+import type { Part } from './work.ts'
+
+type Vectors = Pick<Point, 'vector' | 'wordBits'>
+
+/** What the vectors of a chunk depend on, given the embedder: its context and its text. */
+function passageKey(title: string | null, { headings, text }: Pick<Chunk, 'headings' | 'text'>): string {
+  return `${passageContext(title, headings)}\u0000${text}`
+}
+
+/**
+ * Makes the points of parts. Text that the visible version already holds under the same title and headings keeps its
+ * vectors (the collection has one embedder fingerprint); all other texts are embedded in one call.
+ */
+export function createPointMaker({
+  index,
+  registry,
+  embedder,
+}: {
+  index: VectorIndex
+  registry: Registry
+  embedder: Embedder
+}) {
+  async function known(part: Part): Promise<Map<string, Vectors>> {
+    const visible = (await registry.lookUp(part.tenant, [part.documentId])).get(part.documentId)?.visible
+    if (!visible) return new Map()
+    const points = await index.fetch(
+      {
+        tenant: part.tenant,
+        documentId: part.documentId,
+        version: { eq: visible.version },
+        build: { eq: visible.build },
+      },
+      visible.chunks,
+    )
+    return new Map(points.map((point) => [passageKey(point.title, point), point]))
+  }
+
+  return async (
+    parts: readonly Part[],
+    lane: Lane,
+    signal: AbortSignal,
+  ): Promise<{ points: Point[]; reused: number }[]> => {
+    const vectors = await Promise.all(parts.map(known))
+    const missing = new Map<string, Passage>()
+    parts.forEach(({ chunks }, p) => {
+      for (const chunk of chunks.chunks) {
+        const key = passageKey(chunks.title, chunk)
+        if (!vectors[p]!.has(key)) missing.set(key, toPassage(chunks.title, chunk))
+      }
+    })
+    const embeddings =
+      missing.size > 0 ? await embedder.embed([...missing.values()], { lane, signal, words: 'bits' }) : []
+    const made = new Map([...missing.keys()].map((key, i) => [key, toVectors(embeddings[i]!)]))
+    return parts.map((part, p) => {
+      const reused = part.chunks.chunks.filter((chunk) =>
+        vectors[p]!.has(passageKey(part.chunks.title, chunk)),
+      ).length
+      const points = part.chunks.chunks.map((chunk) => {
+        const key = passageKey(part.chunks.title, chunk)
+        return toPoint(part, chunk, (vectors[p]!.get(key) ?? made.get(key))!)
+      })
+      return { points, reused }
+    })
+  }
+}
+
+function toPassage(title: string | null, chunk: Chunk): Passage {
+  const context = passageContext(title, chunk.headings)
+  return { text: context + chunk.text, contextLength: context.length }
+}
+
+function toVectors({ vector, words }: Embedding): Vectors {
+  return { vector, wordBits: words?.bits ?? new Uint8Array() }
+}
+
+function toPoint({ tenant, documentId, chunks }: Part, chunk: Chunk, { vector, wordBits }: Vectors): Point {
+  const { version, build, title, access, metadata } = chunks
+  return {
+    id: pointId(tenant, documentId, version, build, chunk.index),
+    tenant,
+    documentId,
+    version,
+    build,
+    index: chunk.index,
+    text: chunk.text,
+    title,
+    headings: chunk.headings,
+    page: chunk.page,
+    start: chunk.start,
+    end: chunk.end,
+    access,
+    metadata,
+    terms: terms(`${title ?? ''}\n${chunk.headings.join('\n')}\n${chunk.text}`),
+    vector,
+    wordBits,
+  }
+}

@@ -1,0 +1,303 @@
+import { createCodec } from '@aquifer/contracts/avro'
+import { topics } from '@aquifer/contracts/topics'
+import type { Batch, EventLog, LogRecord, Subscription } from '@aquifer/event-log/port'
+import type { Embedder, Lane } from '@aquifer/models/embedder'
+import type { Clock } from '@aquifer/runtime/clock'
+import { errorMessage, isMessageFault } from '@aquifer/runtime/errors'
+import type { AquiferError } from '@aquifer/runtime/errors'
+import type { Logger } from '@aquifer/runtime/logger'
+import type { Metrics } from '@aquifer/runtime/metrics'
+import type { Probe } from '@aquifer/runtime/probe'
+import { untilAvailable } from '@aquifer/runtime/retry'
+import type { Tracing } from '@aquifer/runtime/tracing'
+import type { DocumentFiles } from '@aquifer/stores/document-files'
+import type { Registry } from '@aquifer/stores/registry'
+import type { Point, VectorIndex } from '@aquifer/stores/vector-index'
+import { deadLetter } from '@aquifer/event-log/dead-letter'
+import { readWork } from './work.ts'
+import type { Deletion, Part, Work } from './work.ts'
+import { createPointMaker } from './points.ts'
+import { createSweeper } from './sweep.ts'
+
+/**
+ * chunks → vectors, registry, indexed.
+ *
+ *  E1  The order of writes is points, flip, indexed, clean-up, commit; a redelivery repeats what follows the last.
+ *  E2  A version becomes visible only when the index holds every point of its build.
+ *  E3  The loser of a race removes its own points; the winner removes what is older than itself, never what is newer.
+ *  E4  A dependency's failure is waited for; only a message's own failure is dead-lettered, before its commit.
+ */
+export interface EmbedderService {
+  start(): Promise<void>
+  /** Finishes the batches under way, commits them, leaves the group. */
+  stop(): Promise<void>
+}
+
+export interface EmbedderDeps {
+  readonly log: EventLog
+  readonly index: VectorIndex
+  readonly registry: Registry
+  readonly files: DocumentFiles
+  readonly embedder: Embedder
+  readonly clock: Clock
+  readonly random: () => number
+  readonly logger: Logger
+  readonly metrics: Metrics
+  readonly tracing: Tracing
+  readonly probe: Probe
+  readonly sweepEveryMs: number
+}
+
+type DocumentLane = Exclude<Lane, 'query'>
+interface Made {
+  readonly points: Point[]
+  /** Chunks whose vectors were there already. */
+  readonly reused: number
+}
+
+export const EMBEDDER_GROUP = 'aquifer.embedder'
+
+/** Small enough that an urgent document never waits long behind a batch, large enough to fill the model's batches. */
+const BATCH_RECORDS: Record<DocumentLane, number> = { interactive: 16, bulk: 8 }
+
+export function createEmbedderService(deps: EmbedderDeps): EmbedderService {
+  const { log, index, registry, files, metrics, logger, probe } = deps
+  const indexed = createCodec('indexed')
+  const makePoints = createPointMaker(deps)
+  const sweeper = createSweeper(deps)
+  const subscriptions: Subscription[] = []
+
+  async function steady<T>(signal: AbortSignal, operation: () => Promise<T>): Promise<T> {
+    return await untilAvailable(operation, {
+      clock: deps.clock,
+      random: deps.random,
+      signal,
+      onFailure: (error, attempt) => {
+        metrics.dependencyFailures.inc({ service: 'embedder' })
+        logger.warn({ err: error, attempt }, 'a dependency failed; the batch waits for it')
+      },
+    })
+  }
+
+  async function processBatch(batch: Batch, lane: DocumentLane): Promise<void> {
+    const work: Work[] = []
+    for (const record of batch.records) {
+      try {
+        work.push(readWork(record))
+      } catch (error) {
+        await reject(batch, record, error)
+      }
+    }
+    const wanted = new Set<Part>()
+    for (const item of work) {
+      if (item.kind === 'part' && (await steady(batch.signal, () => isWanted(item)))) wanted.add(item)
+    }
+    const made = await embedParts(batch, lane, [...wanted])
+    const points = [...made.values()].flatMap((entry) => entry.points)
+    for (let from = 0; from < points.length; from += index.limits.maxBatchPoints) {
+      await steady(batch.signal, () => index.upsert(points.slice(from, from + index.limits.maxBatchPoints)))
+    }
+    for (const part of made.keys()) probe('points', part.documentId)
+    for (const item of work) {
+      if (item.kind === 'delete') await finishDeletion(batch, item)
+      else if (made.has(item)) await finishPart(batch, item, made.get(item)!.reused)
+      else if (!wanted.has(item)) await steady(batch.signal, () => removeLoser(item))
+    }
+    await steady(batch.signal, () => batch.commit(batch.records.at(-1)!.offset))
+    for (const item of work) probe('commit', item.documentId)
+  }
+
+  /** The points of parts, their texts embedded together. A part that the model refuses is dead-lettered, and left out. */
+  async function embedParts(
+    batch: Batch,
+    lane: DocumentLane,
+    parts: readonly Part[],
+  ): Promise<Map<Part, Made>> {
+    if (parts.length === 0) return new Map()
+    const stopTimer = metrics.embedSeconds.startTimer({ lane })
+    try {
+      const made = await steady(batch.signal, () => makePoints(parts, lane, batch.signal))
+      return new Map(parts.map((part, i) => [part, made[i]!]))
+    } catch (error) {
+      if (!isMessageFault(error)) throw error
+      if (parts.length > 1) {
+        const halves = [parts.slice(0, parts.length >> 1), parts.slice(parts.length >> 1)]
+        const made = [await embedParts(batch, lane, halves[0]!), await embedParts(batch, lane, halves[1]!)]
+        return new Map(made.flatMap((half) => [...half]))
+      }
+      await failPart(batch, parts[0]!, error)
+      return new Map()
+    } finally {
+      stopTimer()
+    }
+  }
+
+  async function failPart(batch: Batch, part: Part, cause: AquiferError): Promise<void> {
+    const { version, title, contentType, access, publishedAt } = part.chunks
+    const error = { code: cause.code, message: cause.message }
+    await reject(batch, part.record, cause)
+    await steady(batch.signal, () =>
+      registry.recordAttempt(part.tenant, part.documentId, {
+        version,
+        state: 'failed',
+        error,
+        title,
+        contentType,
+        access,
+        publishedAt,
+      }),
+    )
+    await steady(batch.signal, () => appendIndexed(part, 'failed', error, 0))
+    metrics.documents.inc({ state: 'failed' })
+  }
+
+  /** False for a version that can no longer become visible. */
+  async function isWanted({ tenant, documentId, chunks }: Part): Promise<boolean> {
+    const known = (await registry.lookUp(tenant, [documentId])).get(documentId)
+    if (!known) return true
+    if (known.floor !== null && chunks.version <= known.floor) return false
+    return known.visible === null || chunks.version >= known.visible.version
+  }
+
+  async function finishPart(batch: Batch, part: Part, reused: number): Promise<void> {
+    const { tenant, documentId, chunks } = part
+    const { version, build } = chunks
+    if (!(await steady(batch.signal, () => isComplete(part)))) {
+      // Another version may have won, and cleaned up, while these points were on their way.
+      if (!(await steady(batch.signal, () => isWanted(part))))
+        await steady(batch.signal, () => removeLoser(part))
+      return
+    }
+    const indexedAt = deps.clock.now()
+    const result = await steady(batch.signal, () =>
+      registry.flip(tenant, documentId, {
+        version,
+        build,
+        chunks: chunks.totalChunks,
+        title: chunks.title,
+        contentType: chunks.contentType,
+        access: chunks.access,
+        metadata: chunks.metadata,
+        guard: chunks.guard,
+        publishedAt: chunks.publishedAt,
+        indexedAt,
+      }),
+    )
+    probe('flip', documentId)
+    if (!result.flipped && result.reason !== 'same') {
+      await steady(batch.signal, () => removeLoser(part))
+      return
+    }
+    await steady(batch.signal, () => appendIndexed(part, 'indexed', null, reused))
+    probe('indexed', documentId)
+    await steady(batch.signal, async () => {
+      await index.delete({ tenant, documentId, version: { lt: version } })
+      await index.delete({ tenant, documentId, version: { eq: version }, build: { ne: build } })
+      await files.remove(tenant, documentId, (held) => held < version)
+    })
+    probe('cleanup', documentId)
+    metrics.documents.inc({ state: 'indexed' })
+    metrics.chunks.inc({ vector: 'reused' }, reused)
+    metrics.chunks.inc({ vector: 'embedded' }, chunks.chunks.length - reused)
+    metrics.freshnessSeconds.observe(Math.max(0, indexedAt - chunks.publishedAt) / 1000)
+  }
+
+  async function isComplete({ tenant, documentId, chunks }: Part): Promise<boolean> {
+    if (chunks.parts === 1) return true
+    const { version, build, totalChunks } = chunks
+    return (
+      (await index.count({ tenant, documentId, version: { eq: version }, build: { eq: build } })) ===
+      totalChunks
+    )
+  }
+
+  /** Another version won, or the document is deleted: this build's points and files go, the winner's stay. */
+  async function removeLoser({ tenant, documentId, chunks }: Part): Promise<void> {
+    await index.delete({ tenant, documentId, version: { eq: chunks.version }, build: { eq: chunks.build } })
+    await files.remove(tenant, documentId, (held) => held === chunks.version)
+  }
+
+  async function finishDeletion(batch: Batch, deletion: Deletion): Promise<void> {
+    const { tenant, documentId, version } = deletion
+    await steady(batch.signal, () => registry.raiseFloor(tenant, documentId, version))
+    probe('flip', documentId)
+    await steady(batch.signal, () => appendIndexed(deletion, 'deleted', null, 0))
+    probe('indexed', documentId)
+    await steady(batch.signal, async () => {
+      await index.delete({ tenant, documentId, version: { lte: version } })
+      await files.remove(tenant, documentId, (held) => held <= version)
+    })
+    probe('cleanup', documentId)
+    metrics.documents.inc({ state: 'deleted' })
+  }
+
+  async function appendIndexed(
+    item: Work,
+    state: 'indexed' | 'failed' | 'deleted',
+    error: { code: string; message: string } | null,
+    reusedVectors: number,
+  ): Promise<void> {
+    const visible =
+      (await registry.lookUp(item.tenant, [item.documentId])).get(item.documentId)?.visible ?? null
+    const version = item.kind === 'delete' ? item.version : item.chunks.version
+    await deps.tracing.span(
+      'index document',
+      item.record.headers['traceparent'],
+      { 'aquifer.state': state },
+      async (trace) => {
+        const value = indexed.encode({
+          visibleVersion: visible?.version ?? null,
+          visibleBuild: visible?.build ?? null,
+          version,
+          state,
+          errorCode: error?.code ?? null,
+          errorMessage: error?.message ?? null,
+          chunks: visible?.chunks ?? 0,
+          embedder: deps.embedder.fingerprint,
+          reusedVectors,
+          publishedAt: item.kind === 'delete' ? item.record.appendTimeMs : item.chunks.publishedAt,
+          settledAt: deps.clock.now(),
+        })
+        await log.append(topics.indexed.name, [
+          { key: item.record.key, value, headers: { traceparent: trace.traceparent } },
+        ])
+        logger.info(
+          { traceId: trace.traceId, tenant: item.tenant, documentId: item.documentId, version, state },
+          'document settled',
+        )
+      },
+    )
+  }
+
+  async function reject(batch: Batch, record: LogRecord, error: unknown): Promise<void> {
+    if (!isMessageFault(error)) throw error
+    logger.warn(
+      { err: error, topic: record.topic, partition: record.partition, offset: record.offset },
+      'dead-lettered',
+    )
+    metrics.deadLetters.inc({ topic: topics.chunksDlq.name, code: error.code })
+    await steady(batch.signal, () => deadLetter(log, topics.chunksDlq.name, record, error))
+  }
+
+  return {
+    async start() {
+      for (const [topic, lane] of [
+        [topics.chunks.name, 'interactive'],
+        [topics.chunksBulk.name, 'bulk'],
+      ] as const) {
+        const options = {
+          group: EMBEDDER_GROUP,
+          topics: [topic],
+          maxBatchRecords: BATCH_RECORDS[lane],
+          onError: (error: unknown) => logger.error({ err: error }, `embedder: ${errorMessage(error)}`),
+        }
+        subscriptions.push(await log.subscribe(options, async (batch) => await processBatch(batch, lane)))
+      }
+      sweeper.start()
+    },
+    async stop() {
+      await sweeper.stop()
+      await Promise.all(subscriptions.map(async (subscription) => await subscription.stop()))
+    },
+  }
+}

@@ -1,0 +1,45 @@
+import { createCodec } from '@aquifer/contracts/avro'
+import { parseTopicKey } from '@aquifer/contracts/keys'
+import { VERSION_HEADER } from '@aquifer/contracts/topics'
+import type { Chunks } from '@aquifer/contracts/types'
+import { parseVersion } from '@aquifer/contracts/version'
+import type { LogRecord } from '@aquifer/event-log/port'
+import { invalid } from '@aquifer/runtime/errors'
+
+interface About {
+  readonly tenant: string
+  readonly documentId: string
+  readonly record: LogRecord
+}
+
+/** A part of one version's chunks. */
+export interface Part extends About {
+  readonly kind: 'part'
+  readonly chunks: Chunks
+}
+
+/** Everything at or below `version` is deleted. */
+export interface Deletion extends About {
+  readonly kind: 'delete'
+  readonly version: string
+}
+
+export type Work = Part | Deletion
+
+const codec = createCodec('chunks')
+
+/** Reads a record of `chunks`. Throws the message's own fault. */
+export function readWork(record: LogRecord): Work {
+  const { tenant, id: documentId } = parseTopicKey(record.key)
+  if (record.value === null) {
+    const version = record.headers[VERSION_HEADER]
+    if (version === undefined) {
+      throw invalid('invalid_record', `a deletion of ${documentId} has no header ${VERSION_HEADER}`)
+    }
+    parseVersion(version)
+    return { kind: 'delete', tenant, documentId, version, record }
+  }
+  const chunks = codec.decode(record.value)
+  parseVersion(chunks.version)
+  return { kind: 'part', tenant, documentId, chunks, record }
+}

@@ -1,0 +1,267 @@
+import { createHash } from 'node:crypto'
+import { createCodec } from '@aquifer/contracts/avro'
+import type { MetadataFilter } from '@aquifer/contracts/filter'
+import { topicKey } from '@aquifer/contracts/keys'
+import { topics } from '@aquifer/contracts/topics'
+import type { Answer, AnswerRecord, Evidence } from '@aquifer/contracts/types'
+import type { Receipt } from '@aquifer/contracts/version'
+import type { ChatMessage, EvidencePassage, GenerateEvent } from '@aquifer/models/generator'
+import { mayRead } from '@aquifer/runtime/auth'
+import type { Identity } from '@aquifer/runtime/auth'
+import { invalid } from '@aquifer/runtime/errors'
+import type { Trace } from '@aquifer/runtime/tracing'
+import { findCitations, marker, withoutMarkers } from './citations.ts'
+import type { QueryDeps } from './deps.ts'
+import { ABSTENTION } from './gateway/prompt.ts'
+import type { FusedHit } from './retrieve/fuse.ts'
+import { createRetriever, isVisible } from './retrieve/retrieve.ts'
+import { createReceiptWaiter } from './retrieve/wait.ts'
+
+export interface Question {
+  readonly identity: Identity
+  readonly question: string
+  /** Earlier turns, oldest first. */
+  readonly history: readonly ChatMessage[]
+  readonly conversationId: string
+  readonly receipts: readonly Receipt[]
+  readonly timeoutMs: number
+  /** Not visible in time is an error. */
+  readonly requireFresh: boolean
+  readonly filter?: MetadataFilter | undefined
+  readonly limit: number
+  readonly temperature: number
+  readonly maxOutputTokens: number
+  readonly trace: Trace
+  readonly signal: AbortSignal
+}
+
+export type AnswerEvent =
+  | { readonly type: 'text'; readonly text: string }
+  | {
+      readonly type: 'done'
+      readonly answer: AnswerRecord
+      readonly grounded: boolean
+      readonly finishReason: 'stop' | 'length'
+    }
+
+/** Evidence that changed while the answer was made is looked up again at most so often. */
+const MAX_REDOS = 3
+
+/**
+ * The whole way of one question: guard, wait for receipts, retrieve, check the evidence, generate, check it again, cite, score,
+ * keep, sample. Texts come as they are generated; `done` is the last event.
+ *
+ * Errors: `not_yet_visible` (409), `evidence_deleted` (409) where a source was deleted after its text had been streamed, those
+ * of the stores and the generator.
+ */
+export function createAnswerer(deps: QueryDeps) {
+  const { registry, generator, clock, metrics } = deps
+  const retrieve = createRetriever(deps)
+  const waitFor = createReceiptWaiter(deps)
+  const sampled = createCodec('answers.sampled')
+
+  async function* answer(question: Question): AsyncGenerator<AnswerEvent> {
+    const startedAt = clock.now()
+    const verdicts = inputVerdicts(deps, question.question)
+    const freshness = await waitFor(question.receipts, question.timeoutMs, question.signal)
+    if (!freshness.fresh && question.requireFresh) {
+      throw invalid('not_yet_visible', freshness.reason ?? 'a publication is not visible yet', 409)
+    }
+    const evidence = await freshEvidence(question)
+    const retrieveMs = clock.now() - startedAt
+    const draft = { text: '', firstTokenMs: null as number | null, done: null as Done | null }
+    for await (const event of generate(question, evidence)) {
+      if (event.type === 'done') draft.done = event
+      else if (event.text !== '') {
+        draft.firstTokenMs ??= clock.now() - startedAt
+        draft.text += event.text
+        yield event
+      }
+    }
+    if (!(await stillAllowed(question.identity, evidence))) {
+      throw invalid(
+        'evidence_deleted',
+        'a source of this answer was deleted or withdrawn while it was written; ask again',
+        409,
+      )
+    }
+    const done = draft.done ?? {
+      finishReason: 'stop' as const,
+      usage: { promptTokens: 0, completionTokens: 0 },
+      abstained: null,
+    }
+    const scored = await deps.groundedness.score(
+      {
+        question: question.question,
+        answer: withoutMarkers(draft.text),
+        contexts: evidence.map(({ text }) => text),
+      },
+      { lane: 'query', signal: question.signal },
+    )
+    const citations = findCitations(draft.text, evidence)
+    const record: AnswerRecord = {
+      answerId: deps.uuid(),
+      conversationId: question.conversationId,
+      tenant: question.identity.tenant,
+      groups: question.identity.groups,
+      question: question.question,
+      answer: draft.text,
+      abstained: done.abstained ?? (citations.length === 0 && draft.text.includes(ABSTENTION)),
+      evidence,
+      citations,
+      fresh: freshness.fresh,
+      prompt: deps.prompt.id,
+      model: generator.model,
+      route: deps.route,
+      arm: null,
+      cached: false,
+      guard: verdicts,
+      promptTokens: done.usage.promptTokens,
+      completionTokens: done.usage.completionTokens,
+      costUsd: null,
+      retrieveMs,
+      firstTokenMs: draft.firstTokenMs,
+      totalMs: clock.now() - startedAt,
+      groundedness: scored.groundedness,
+      createdAt: clock.now(),
+      traceId: question.trace.traceId,
+    }
+    await keep(record, question.trace)
+    yield { type: 'done', answer: record, grounded: scored.grounded, finishReason: done.finishReason }
+  }
+
+  /** Evidence that is visible now. What changed between the search and this check is searched again. */
+  async function freshEvidence(question: Question): Promise<Evidence[]> {
+    for (let attempt = 1; ; attempt++) {
+      const hits = await retrieve({ ...question, query: question.question, mode: 'hybrid' })
+      const evidence = hits.map(toEvidence)
+      const current = await visibleOf(question.identity, evidence)
+      if (current.length === evidence.length || attempt === MAX_REDOS) return current
+    }
+  }
+
+  async function visibleOf(identity: Identity, evidence: readonly Evidence[]): Promise<Evidence[]> {
+    const records = await registry.lookUp(identity.tenant, [
+      ...new Set(evidence.map(({ documentId }) => documentId)),
+    ])
+    return evidence.filter((passage) => isVisible(passage, records.get(passage.documentId), identity))
+  }
+
+  /** A newer version does not take back an answer from the older one; a deletion, or a narrower access list, does. */
+  async function stillAllowed(identity: Identity, evidence: readonly Evidence[]): Promise<boolean> {
+    if (evidence.length === 0) return true
+    const records = await registry.lookUp(identity.tenant, [
+      ...new Set(evidence.map(({ documentId }) => documentId)),
+    ])
+    return evidence.every(({ documentId, version }) => {
+      const record = records.get(documentId)
+      if (!record?.visible || (record.floor !== null && version <= record.floor)) return false
+      return mayRead(record.visible.access, identity.groups)
+    })
+  }
+
+  async function* generate(question: Question, evidence: readonly Evidence[]): AsyncGenerator<GenerateEvent> {
+    if (evidence.length === 0) {
+      yield { type: 'text', text: ABSTENTION }
+      yield {
+        type: 'done',
+        finishReason: 'stop',
+        usage: { promptTokens: 0, completionTokens: 0 },
+        abstained: true,
+      }
+      return
+    }
+    const passages: EvidencePassage[] = evidence.map(({ title, headings, text, score }, i) => ({
+      marker: marker(i + 1),
+      title,
+      headings,
+      text,
+      score,
+    }))
+    const started = clock.now()
+    let first: number | null = null
+    for await (const event of generator.generate({
+      question: question.question,
+      evidence: passages,
+      messages: deps.prompt.render({
+        question: question.question,
+        history: question.history,
+        evidence: passages,
+        mark: deps.uuid().replaceAll('-', ''),
+      }),
+      maxOutputTokens: Math.min(question.maxOutputTokens, generator.limits.maxOutputTokens),
+      temperature: question.temperature,
+      signal: question.signal,
+    })) {
+      if (event.type === 'text') first ??= clock.now()
+      else observe(started, first, event)
+      yield event
+    }
+  }
+
+  function observe(startedAt: number, firstAt: number | null, { usage }: Done): void {
+    const { model } = generator
+    metrics.tokens.inc({ model, direction: 'input' }, usage.promptTokens)
+    metrics.tokens.inc({ model, direction: 'output' }, usage.completionTokens)
+    if (firstAt === null) return
+    metrics.firstTokenSeconds.observe({ model }, (firstAt - startedAt) / 1000)
+    const seconds = (clock.now() - firstAt) / 1000
+    if (seconds > 0 && usage.completionTokens > 1)
+      metrics.tokensPerSecond.observe({ model }, (usage.completionTokens - 1) / seconds)
+  }
+
+  /** Keeps the answer, and puts it on the sampled topic if its id falls into the share. */
+  async function keep(record: AnswerRecord, trace: Trace): Promise<void> {
+    await deps.answers.put(record)
+    metrics.answers.inc({ outcome: record.abstained ? 'abstained' : 'answered' })
+    if (!isSampled(record.answerId, deps.sampleRate)) return
+    const { tenant, groups: _groups, ...event } = record
+    const value = sampled.encode(deps.redactSampled ? redact(deps, event) : event)
+    const headers = { traceparent: trace.traceparent }
+    try {
+      await deps.log.append(topics.answersSampled.name, [
+        { key: topicKey(tenant, record.conversationId), value, headers },
+      ])
+    } catch (error) {
+      // The person has the answer; only its evaluation is at stake.
+      metrics.dependencyFailures.inc({ service: 'query' })
+      deps.logger.error(
+        { err: error, traceId: trace.traceId, answerId: record.answerId },
+        'the answer could not be sampled',
+      )
+    }
+  }
+
+  return answer
+}
+
+type Done = Extract<GenerateEvent, { type: 'done' }>
+
+function inputVerdicts({ guard }: QueryDeps, question: string): string[] {
+  const { injection, personalData, unsafe } = guard.inspect(question, 'input')
+  return [
+    ...(injection.flagged ? ['input:injection'] : []),
+    ...(personalData.length > 0 ? ['input:personal_data'] : []),
+    ...(unsafe.length > 0 ? ['input:active_content'] : []),
+  ]
+}
+
+function toEvidence({ hit, score }: FusedHit): Evidence {
+  const { id, documentId, version, title, page, start, end, headings, text } = hit
+  return { chunkId: id, documentId, version, title, page, start, end, headings, text, score }
+}
+
+/** By hash of the answer id, so that every replica decides the same. */
+export function isSampled(answerId: string, rate: number): boolean {
+  return createHash('sha256').update(answerId).digest().readUInt32BE(0) < rate * 2 ** 32
+}
+
+function redact({ guard }: QueryDeps, answer: Answer): Answer {
+  return {
+    ...answer,
+    question: guard.redact(answer.question),
+    answer: guard.redact(answer.answer),
+    evidence: answer.evidence.map((passage) => ({ ...passage, text: guard.redact(passage.text) })),
+    citations: answer.citations.map((citation) => ({ ...citation, quote: guard.redact(citation.quote) })),
+  }
+}

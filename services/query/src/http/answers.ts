@@ -1,0 +1,101 @@
+import { createRoute, z } from '@hono/zod-openapi'
+import { createCodec } from '@aquifer/contracts/avro'
+import { topicKey } from '@aquifer/contracts/keys'
+import { topics } from '@aquifer/contracts/topics'
+import type { AnswerRecord } from '@aquifer/contracts/types'
+import { mayRead } from '@aquifer/runtime/auth'
+import type { Identity } from '@aquifer/runtime/auth'
+import { invalid } from '@aquifer/runtime/errors'
+import { createRoutes } from '@aquifer/runtime/http'
+import type { Routes } from '@aquifer/runtime/http'
+import type { Registry } from '@aquifer/stores/registry'
+import type { QueryDeps } from '../deps.ts'
+import { body, feedbackRequest, json } from './schemas.ts'
+
+const feedbackRoute = createRoute({
+  method: 'post',
+  path: '/v1/feedback',
+  summary: 'Say what an answer was worth',
+  request: { body: body(feedbackRequest) },
+  responses: { 202: json(z.object({ feedbackId: z.string() }), 'Accepted') },
+})
+
+const answerRoute = createRoute({
+  method: 'get',
+  path: '/v1/answers/{id}',
+  summary: 'An answer with its whole lineage, for 30 days',
+  request: { params: z.object({ id: z.string().max(64) }) },
+  responses: { 200: json(z.looseObject({ answerId: z.string() }), 'The answer') },
+})
+
+/** Stands where a text was whose document is deleted, or not the caller's to read. */
+const REDACTED = '[redacted]'
+
+export function answersRoutes(deps: QueryDeps): Routes {
+  const { answers, registry, log } = deps
+  const feedbackCodec = createCodec('feedback')
+
+  async function find(identity: Identity, id: string) {
+    const stored = await answers.get(identity.tenant, id)
+    if (!stored)
+      throw invalid('unknown_answer', `there is no answer ${id}; answers are kept for 30 days`, 404)
+    return stored
+  }
+
+  return createRoutes()
+    .openapi(feedbackRoute, async (c) => {
+      const { answerId, rating, rubric = {}, correction = null, comment = null } = c.req.valid('json')
+      const identity = c.get('identity')
+      const { answer } = await find(identity, answerId)
+      const feedbackId = deps.uuid()
+      const value = feedbackCodec.encode({
+        feedbackId,
+        answerId,
+        rating,
+        rubric,
+        correction,
+        comment,
+        createdAt: deps.clock.now(),
+      })
+      const headers = { traceparent: c.get('trace').traceparent }
+      await log.append(topics.feedback.name, [
+        { key: topicKey(identity.tenant, answer.conversationId), value, headers },
+      ])
+      return c.json({ feedbackId }, 202)
+    })
+    .openapi(answerRoute, async (c) => {
+      const identity = c.get('identity')
+      const { answer, evaluation, feedback } = await find(identity, c.req.valid('param').id)
+      const { tenant: _tenant, groups: _groups, ...shown } = await redactWithdrawn(registry, identity, answer)
+      return c.json({ ...shown, evaluation, feedback } as { answerId: string }, 200)
+    })
+}
+
+/** Takes out every text that rests on a document that was deleted since, or that the caller may not read. */
+async function redactWithdrawn(
+  registry: Registry,
+  identity: Identity,
+  answer: AnswerRecord,
+): Promise<AnswerRecord> {
+  const ids = [...new Set(answer.evidence.map(({ documentId }) => documentId))]
+  const records = ids.length > 0 ? await registry.lookUp(identity.tenant, ids) : new Map()
+  const withdrawn = (documentId: string, version: string): boolean => {
+    const record = records.get(documentId)
+    if (!record || (record.floor !== null && version <= record.floor)) return true
+    return !mayRead((record.visible ?? record.latest)?.access ?? null, identity.groups)
+  }
+  if (!answer.evidence.some(({ documentId, version }) => withdrawn(documentId, version))) return answer
+  const citesWithdrawn = answer.citations.some(({ documentId, version }) => withdrawn(documentId, version))
+  return {
+    ...answer,
+    answer: citesWithdrawn ? REDACTED : answer.answer,
+    evidence: answer.evidence.map((passage) =>
+      withdrawn(passage.documentId, passage.version)
+        ? { ...passage, title: null, headings: [], text: REDACTED }
+        : passage,
+    ),
+    citations: answer.citations.map((cited) =>
+      withdrawn(cited.documentId, cited.version) ? { ...cited, title: null, quote: REDACTED } : cited,
+    ),
+  }
+}

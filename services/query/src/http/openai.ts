@@ -1,0 +1,74 @@
+import { createRoute, z } from '@hono/zod-openapi'
+import { createRoutes } from '@aquifer/runtime/http'
+import type { Routes } from '@aquifer/runtime/http'
+import type { QueryDeps } from '../deps.ts'
+import { body, embeddingsRequest, inspectRequest, json } from './schemas.ts'
+
+const embeddingsRoute = createRoute({
+  method: 'post',
+  path: '/v1/embeddings',
+  summary: 'Vectors of texts, by the embedder of the index',
+  request: { body: body(embeddingsRequest) },
+  responses: { 200: json(z.looseObject({ object: z.literal('list') }), 'The vectors') },
+})
+const modelsRoute = createRoute({
+  method: 'get',
+  path: '/v1/models',
+  summary: 'The generator and the embedder in use',
+  responses: { 200: json(z.looseObject({ object: z.literal('list') }), 'The models') },
+})
+const inspectRoute = createRoute({
+  method: 'post',
+  path: '/v1/inspect',
+  summary: 'What the first screen finds in a text',
+  request: { body: body(inspectRequest) },
+  responses: { 200: json(z.looseObject({ clean: z.string() }), 'The findings; ranges are code points') },
+})
+
+export function openaiRoutes({ embedder, generator, guard }: QueryDeps): Routes {
+  return createRoutes()
+    .openapi(embeddingsRoute, async (c) => {
+      const { input, encoding_format } = c.req.valid('json')
+      const texts = typeof input === 'string' ? [input] : input
+      const embeddings = await embedder.embed(
+        texts.map((text) => ({ text })),
+        { lane: 'interactive', signal: c.req.raw.signal },
+      )
+      const data = embeddings.map(({ vector }, index) => ({
+        object: 'embedding',
+        index,
+        embedding:
+          encoding_format === 'base64'
+            ? Buffer.from(vector.buffer, vector.byteOffset, vector.byteLength).toString('base64')
+            : [...vector],
+      }))
+      const tokens = embeddings.reduce((sum, embedding) => sum + embedding.tokens, 0)
+      return c.json(
+        {
+          object: 'list' as const,
+          data,
+          model: embedder.name,
+          usage: { prompt_tokens: tokens, total_tokens: tokens },
+        },
+        200,
+      )
+    })
+    .openapi(modelsRoute, (c) =>
+      c.json(
+        {
+          object: 'list' as const,
+          data: [generator.model, embedder.name].map((id) => ({
+            id,
+            object: 'model',
+            created: 0,
+            owned_by: 'aquifer',
+          })),
+        },
+        200,
+      ),
+    )
+    .openapi(inspectRoute, (c) => {
+      const { text, as } = c.req.valid('json')
+      return c.json({ ...guard.inspect(text, as) } as { clean: string }, 200)
+    })
+}

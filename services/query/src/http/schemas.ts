@@ -1,0 +1,130 @@
+import { z } from '@hono/zod-openapi'
+import { metadataFilter } from '@aquifer/contracts/filter'
+
+/** A longer question is not one: the text belongs into a document. */
+export const MAX_QUERY_CHARS = 8192
+export const MAX_BODY_BYTES = 1024 * 1024
+
+export const receipts = z.union([z.string(), z.array(z.string()).max(100)]).optional()
+export const timeoutMs = z.number().int().min(0).max(30_000).default(5000)
+
+export const searchRequest = z
+  .object({
+    query: z.string().min(1).max(MAX_QUERY_CHARS),
+    limit: z.number().int().min(1).max(100).default(10),
+    filter: metadataFilter.optional().openapi({ type: 'object' }),
+    mode: z.enum(['hybrid', 'dense', 'lexical']).default('hybrid'),
+    after: receipts,
+    timeoutMs,
+  })
+  .openapi('SearchRequest')
+
+const range = {
+  documentId: z.string(),
+  version: z.string(),
+  chunkId: z.string(),
+  title: z.string().nullable(),
+  page: z.number().nullable(),
+  start: z.number(),
+  end: z.number(),
+}
+
+export const searchResponse = z
+  .object({
+    hits: z.array(
+      z.object({
+        ...range,
+        headings: z.array(z.string()),
+        text: z.string(),
+        score: z.number(),
+        scores: z.object({ dense: z.number().nullable(), lexical: z.number().nullable() }),
+      }),
+    ),
+    fresh: z.boolean(),
+    reason: z.string().optional(),
+    tookMs: z.number(),
+  })
+  .openapi('SearchResponse')
+
+const textPart = z.object({ type: z.literal('text'), text: z.string() })
+const message = z.object({
+  role: z.enum(['system', 'developer', 'user', 'assistant']),
+  content: z.union([z.string(), z.array(textPart).max(64)]),
+})
+
+export const chatRequest = z
+  .looseObject({
+    model: z.string().optional(),
+    messages: z.array(message).min(1).max(256),
+    stream: z.boolean().default(false),
+    stream_options: z.object({ include_usage: z.boolean().optional() }).nullish(),
+    temperature: z.number().min(0).max(2).nullish(),
+    max_tokens: z.number().int().min(1).nullish(),
+    max_completion_tokens: z.number().int().min(1).nullish(),
+    aquifer: z
+      .strictObject({
+        conversationId: z.string().min(1).max(256).optional(),
+        filter: metadataFilter.optional().openapi({ type: 'object' }),
+        limit: z.number().int().min(1).max(32).default(6),
+        after: receipts,
+        timeoutMs,
+        require: z.literal('fresh').optional(),
+        prompt: z.string().optional(),
+        route: z.string().optional(),
+      })
+      .optional(),
+  })
+  .openapi('ChatRequest')
+export type ChatRequest = z.infer<typeof chatRequest>
+
+const citation = z.object({ marker: z.string(), ...range, quote: z.string() })
+export const aquiferPart = z
+  .object({
+    answerId: z.string(),
+    conversationId: z.string(),
+    citations: z.array(citation),
+    evidence: z.array(z.string()),
+    fresh: z.boolean(),
+    groundedness: z.number().nullable(),
+    grounded: z.boolean(),
+    abstained: z.boolean(),
+    prompt: z.string(),
+    model: z.string(),
+    route: z.string(),
+    cached: z.boolean(),
+    cost: z.number().nullable(),
+    guard: z.array(z.string()),
+    traceId: z.string(),
+  })
+  .openapi('AquiferPart')
+export type AquiferPart = z.infer<typeof aquiferPart>
+
+export const embeddingsRequest = z
+  .looseObject({
+    input: z.union([z.string(), z.array(z.string()).min(1).max(256)]),
+    model: z.string().optional(),
+    encoding_format: z.enum(['float', 'base64']).default('float'),
+  })
+  .openapi('EmbeddingsRequest')
+
+export const feedbackRequest = z
+  .strictObject({
+    answerId: z.string().min(1).max(64),
+    rating: z.number().min(-1).max(1),
+    rubric: z.record(z.string().max(64), z.number().int().min(1).max(5)).optional(),
+    correction: z.string().max(8192).optional(),
+    comment: z.string().max(8192).optional(),
+  })
+  .openapi('FeedbackRequest')
+
+export const inspectRequest = z
+  .strictObject({ text: z.string().max(256 * 1024), as: z.enum(['input', 'document', 'output']) })
+  .openapi('InspectRequest')
+
+/** Content of a response in OpenAPI. */
+export function json<S extends z.ZodType>(schema: S, description: string) {
+  return { content: { 'application/json': { schema } }, description }
+}
+export function body<S extends z.ZodType>(schema: S) {
+  return { content: { 'application/json': { schema } }, required: true }
+}

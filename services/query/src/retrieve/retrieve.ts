@@ -1,0 +1,101 @@
+import type { MetadataFilter } from '@aquifer/contracts/filter'
+import type { Embedder } from '@aquifer/models/embedder'
+import { mayRead } from '@aquifer/runtime/auth'
+import type { Identity } from '@aquifer/runtime/auth'
+import type { DocumentRecord, Registry } from '@aquifer/stores/registry'
+import type { IndexHit, VectorIndex } from '@aquifer/stores/vector-index'
+import { terms } from '@aquifer/text/terms'
+import { fuse } from './fuse.ts'
+import type { FusedHit } from './fuse.ts'
+
+export type Mode = 'hybrid' | 'dense' | 'lexical'
+
+export interface RetrieveRequest {
+  readonly identity: Identity
+  readonly query: string
+  readonly limit: number
+  readonly mode: Mode
+  readonly filter?: MetadataFilter | undefined
+  readonly signal: AbortSignal
+}
+
+/** What each list brings at first: enough for the fusion to know the scores' spread. */
+const CANDIDATES = 100
+/** The lists are asked again, each time for twice as many, when the registry's word leaves too few. */
+const MAX_ROUNDS = 4
+
+/**
+ * Passages for a question, best first, of visible versions that the caller may read. Every hit is checked against one
+ * consistent state of the registry, so that no two versions of a document are ever mixed.
+ */
+export function createRetriever({
+  index,
+  registry,
+  embedder,
+}: {
+  index: VectorIndex
+  registry: Registry
+  embedder: Embedder
+}) {
+  return async (request: RetrieveRequest): Promise<FusedHit[]> => {
+    const { identity, query, mode, filter, signal } = request
+    const [embedding] =
+      mode === 'lexical' ? [] : await embedder.embed([{ text: query }], { lane: 'query', signal })
+    const lexical = mode === 'dense' ? [] : terms(query)
+    let limit = Math.min(Math.max(CANDIDATES, request.limit), index.limits.maxSearchLimit)
+    for (let round = 1; ; round++) {
+      signal.throwIfAborted()
+      const lists = await index.search({
+        tenant: identity.tenant,
+        groups: identity.groups,
+        ...(embedding ? { vector: embedding.vector } : {}),
+        ...(lexical.length > 0 ? { terms: lexical } : {}),
+        ...(filter ? { filter } : {}),
+        limit,
+      })
+      const checked = await checkLists(registry, identity, lists)
+      const hits = fuse(query, checked.dense, checked.lexical).slice(0, request.limit)
+      const exhausted = lists.dense.length < limit && lists.lexical.length < limit
+      const enough = hits.length >= request.limit || exhausted || limit === index.limits.maxSearchLimit
+      if ((enough && !checked.overtaken) || round === MAX_ROUNDS) return hits
+      limit = Math.min(limit * 2, index.limits.maxSearchLimit)
+    }
+  }
+}
+
+interface Lists {
+  readonly dense: IndexHit[]
+  readonly lexical: IndexHit[]
+}
+
+/**
+ * Drops what is not the visible (version, build) or not the caller's to read. `overtaken`: a document was dropped whose newer
+ * version is visible but not among the hits, because it became so after the search; the next search finds it.
+ */
+async function checkLists(
+  registry: Registry,
+  identity: Identity,
+  lists: Lists,
+): Promise<Lists & { overtaken: boolean }> {
+  const ids = [...new Set([...lists.dense, ...lists.lexical].map(({ documentId }) => documentId))]
+  const records =
+    ids.length > 0 ? await registry.lookUp(identity.tenant, ids) : new Map<string, DocumentRecord>()
+  const dense = lists.dense.filter((hit) => isVisible(hit, records.get(hit.documentId), identity))
+  const lexical = lists.lexical.filter((hit) => isVisible(hit, records.get(hit.documentId), identity))
+  const kept = new Set([...dense, ...lexical].map(({ documentId }) => documentId))
+  const overtaken = ids.some((id) => {
+    const visible = records.get(id)?.visible
+    return !kept.has(id) && visible && mayRead(visible.access, identity.groups)
+  })
+  return { dense, lexical, overtaken }
+}
+
+export function isVisible(
+  hit: { version: string; build?: string },
+  record: DocumentRecord | undefined,
+  identity: Pick<Identity, 'groups'>,
+): boolean {
+  const visible = record?.visible
+  if (!visible || visible.version !== hit.version) return false
+  return (hit.build === undefined || hit.build === visible.build) && mayRead(visible.access, identity.groups)
+}
