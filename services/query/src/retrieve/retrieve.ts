@@ -19,8 +19,8 @@ export interface RetrieveRequest {
   readonly signal: AbortSignal
 }
 
-/** What each list brings at first: enough for the fusion to know the scores' spread. */
-const CANDIDATES = 100
+/** What each list brings at first; more do not make the answer better. */
+const CANDIDATES = 50
 /** The lists are asked again, each time for twice as many, when the registry's word leaves too few. */
 const MAX_ROUNDS = 4
 
@@ -40,7 +40,9 @@ export function createRetriever({
   return async (request: RetrieveRequest): Promise<FusedHit[]> => {
     const { identity, query, mode, filter, signal } = request
     const [embedding] =
-      mode === 'lexical' ? [] : await embedder.embed([{ text: query }], { lane: 'query', signal })
+      mode === 'lexical'
+        ? []
+        : await embedder.embed([{ text: query }], { lane: 'query', signal, words: 'vectors' })
     const lexical = mode === 'dense' ? [] : terms(query)
     let limit = Math.min(Math.max(CANDIDATES, request.limit), index.limits.maxSearchLimit)
     for (let round = 1; ; round++) {
@@ -54,7 +56,7 @@ export function createRetriever({
         limit,
       })
       const checked = await checkLists(registry, identity, lists)
-      const hits = fuse(query, checked.dense, checked.lexical).slice(0, request.limit)
+      const hits = fuse({ query, embedding, ...checked }).slice(0, request.limit)
       const exhausted = lists.dense.length < limit && lists.lexical.length < limit
       const enough = hits.length >= request.limit || exhausted || limit === index.limits.maxSearchLimit
       if ((enough && !checked.overtaken) || round === MAX_ROUNDS) return hits
