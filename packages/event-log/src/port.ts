@@ -26,13 +26,16 @@ export interface EventLog {
   append(topic: string, records: readonly NewRecord[]): Promise<Position[]>
   /** Joins `group` and delivers from its commits, or from the start of the topic where it has none. */
   subscribe(options: SubscribeOptions, handler: BatchHandler): Promise<Subscription>
-  /** Up to `limit` records from `fromOffset` on, without a group. */
+  /**
+   * Records from `fromOffset` on, without a group: `limit` at most, and fewer where they are large. Only an empty answer
+   * says that there are no more.
+   */
   read(topic: string, partition: number, fromOffset: number, limit: number): Promise<LogRecord[]>
   /** Per partition: the first offset still held, and the offset that the next record will get. */
   offsets(topic: string): Promise<PartitionOffsets[]>
   /** Per partition, the first offset whose append time is at or after `timeMs`; `next` where there is none. */
   offsetsAt(topic: string, timeMs: number): Promise<{ partition: number; offset: number }[]>
-  /** Records appended but not yet committed by the group. */
+  /** Offsets still held and not yet committed by the group. */
   lag(group: string, topic: string): Promise<number>
   /** Resolves when the log can be read and written. */
   ping(): Promise<void>

@@ -1,0 +1,262 @@
+import { unavailable } from '@aquifer/runtime/errors'
+import { type Database, openDatabase, type Row, type Statement } from '@aquifer/runtime/sqlite'
+import { createEmbeddedLog, type EmbeddedEventLog, type LogOptions } from '../log.ts'
+import type { AppendRun, LogStorage, PartitionRef, StoredTopic } from '../log-storage.ts'
+import type { Headers, LogRecord, TopicSpec } from '../port.ts'
+
+/**
+ * Offsets below this lie side by side under one integer key, so that a partition is one stretch of one B-tree and is
+ * read in order. 2^40 records a partition, 2^13 partitions a file: together the 53 bits that a JS number holds.
+ */
+const SPAN = 2 ** 40
+const MAX_PARTITION_ID = 2 ** 13 - 1
+
+/** Steps of maintenance: short enough that an append behind one does not wait long, even with values of 512 KiB. */
+const DROP_RECORDS = 64
+const COMPACT_RECORDS = 64
+
+// Sizes and times stand before the blobs, so that looking at them does not read a large value's overflow pages.
+const SCHEMA = `
+  CREATE TABLE IF NOT EXISTS topics (
+    name TEXT PRIMARY KEY,
+    retention_ms INTEGER,
+    cleanup TEXT NOT NULL
+  );
+  CREATE TABLE IF NOT EXISTS partitions (
+    id INTEGER PRIMARY KEY CHECK (id <= ${MAX_PARTITION_ID}),
+    topic TEXT NOT NULL REFERENCES topics (name),
+    partition INTEGER NOT NULL,
+    base INTEGER GENERATED ALWAYS AS (id * ${SPAN}) VIRTUAL,
+    next INTEGER NOT NULL DEFAULT 0,
+    last_time_ms INTEGER NOT NULL DEFAULT 0,
+    compact INTEGER NOT NULL,
+    compacted_to INTEGER NOT NULL DEFAULT 0,
+    UNIQUE (topic, partition)
+  );
+  CREATE TABLE IF NOT EXISTS records (
+    id INTEGER PRIMARY KEY,
+    time_ms INTEGER NOT NULL,
+    size_bytes INTEGER NOT NULL,
+    compact INTEGER NOT NULL,
+    key BLOB,
+    headers TEXT,
+    value BLOB
+  );
+  CREATE INDEX IF NOT EXISTS records_by_key ON records (key) WHERE compact = 1;
+  CREATE TABLE IF NOT EXISTS commits (
+    consumer_group TEXT NOT NULL,
+    partition_id INTEGER NOT NULL,
+    next INTEGER NOT NULL,
+    PRIMARY KEY (consumer_group, partition_id)
+  ) WITHOUT ROWID;
+  CREATE TABLE IF NOT EXISTS pings (id INTEGER PRIMARY KEY, count INTEGER NOT NULL);
+`
+
+const APPEND = `
+  INSERT INTO records (id, time_ms, size_bytes, compact, key, headers, value)
+  SELECT base + next + ?, max(last_time_ms, ?), ?, compact, ?, ?, ? FROM partitions WHERE id = ?`
+const ADVANCE = `
+  UPDATE partitions SET next = next + ?, last_time_ms = max(last_time_ms, ?) WHERE id = ?
+  RETURNING next, last_time_ms`
+const READ = `
+  SELECT id, time_ms, key, headers, value FROM records WHERE id >= ?1 AND id <= (
+    SELECT coalesce(max(id) FILTER (WHERE total <= ?4), min(id)) FROM (
+      SELECT id, sum(size_bytes) OVER (ORDER BY id ROWS UNBOUNDED PRECEDING) AS total FROM (
+        SELECT id, size_bytes FROM records WHERE id >= ?1 AND id < ?2 ORDER BY id LIMIT ?3)))
+  ORDER BY id`
+const DROP = `
+  DELETE FROM records WHERE id IN (
+    SELECT id FROM (SELECT id, time_ms FROM records WHERE id >= ? AND id < ? ORDER BY id LIMIT ${DROP_RECORDS})
+    WHERE time_ms < ?)
+  RETURNING 1`
+// Only what was appended since the last time can supersede anything: each key of that stretch drops what is older.
+const COMPACT = `
+  DELETE FROM records WHERE id IN (
+    SELECT older.id FROM (
+      SELECT key, max(records.id) AS newest, base FROM partitions JOIN records
+      ON records.id >= base + compacted_to AND records.id < base + compacted_to + ${COMPACT_RECORDS}
+      WHERE partitions.id = ? GROUP BY key) AS dirty
+    JOIN records AS older INDEXED BY records_by_key
+    ON older.compact = 1 AND older.key = dirty.key AND older.id >= dirty.base AND older.id < dirty.newest)`
+const COMPACTED = `
+  UPDATE partitions SET compacted_to = min(next, compacted_to + ${COMPACT_RECORDS})
+  WHERE id = ? AND compacted_to < next`
+
+const startOf = (partition: PartitionRef): number => partition.id * SPAN
+const endOf = (partition: PartitionRef): number => (partition.id + 1) * SPAN
+
+/**
+ * The embedded default: one file, durable through a loss of power, owned by one process.
+ * `path` is the file; its directory must exist.
+ */
+export function createSqliteEventLog(options: LogOptions & { readonly path: string }): EmbeddedEventLog {
+  const database = openDatabase({ path: options.path, schema: SCHEMA, survives: 'power-loss' })
+  return createEmbeddedLog(sqliteStorage(database), options)
+}
+
+function sqliteStorage(database: Database): LogStorage {
+  async function write(statements: readonly Statement[]): Promise<Row[][]> {
+    try {
+      return await database.transaction(statements)
+    } catch (cause) {
+      throw unavailable('log_unavailable', 'the log could not be written', cause)
+    }
+  }
+  async function rows(sql: string, ...values: (string | number)[]): Promise<Row[]> {
+    try {
+      return await database.all(sql, ...values)
+    } catch (cause) {
+      throw unavailable('log_unavailable', 'the log could not be read', cause)
+    }
+  }
+
+  return {
+    async topics() {
+      const topics = await rows('SELECT name, retention_ms, cleanup FROM topics ORDER BY name')
+      const partitions = await rows(
+        'SELECT id, topic, partition, next FROM partitions ORDER BY topic, partition',
+      )
+      return topics.map((topic) =>
+        toTopic(
+          topic,
+          partitions.filter((partition) => partition['topic'] === topic['name']),
+        ),
+      )
+    },
+    async putTopic(spec) {
+      const [topics, ...partitions] = await write(putTopic(spec))
+      return toTopic(topics![0]!, partitions.at(-1)!)
+    },
+    async append(runs, timeMs) {
+      const statements = runs.map((run) => appendRun(run, timeMs))
+      const results = await write(statements.flat())
+      let last = -1
+      return runs.map((run, index) => {
+        last += statements[index]!.length
+        const row = results[last]![0]!
+        return {
+          firstOffset: Number(row['next']) - run.records.length,
+          appendTimeMs: Number(row['last_time_ms']),
+        }
+      })
+    },
+    async read(partition, fromOffset, limit, maxBytes) {
+      const start = startOf(partition) + fromOffset
+      const found = await rows(READ, start, endOf(partition), limit, maxBytes)
+      return found.map((row) => toRecord(partition, row))
+    },
+    async firstFrom(partition, fromOffset) {
+      const [row] = await rows(
+        'SELECT id, time_ms FROM records WHERE id >= ? AND id < ? ORDER BY id LIMIT 1',
+        startOf(partition) + fromOffset,
+        endOf(partition),
+      )
+      if (!row) return null
+      return { offset: Number(row['id']) - startOf(partition), appendTimeMs: Number(row['time_ms']) }
+    },
+    async committed(group, partition) {
+      const sql = 'SELECT next FROM commits WHERE consumer_group = ? AND partition_id = ?'
+      const [row] = await rows(sql, group, partition.id)
+      return row ? Number(row['next']) : null
+    },
+    async commit(group, partition, nextOffset) {
+      const sql = `INSERT INTO commits (consumer_group, partition_id, next) VALUES (?, ?, ?)
+        ON CONFLICT DO UPDATE SET next = max(next, excluded.next)`
+      await write([{ sql, values: [group, partition.id, nextOffset] }])
+    },
+    async dropBefore(partition, timeMs) {
+      const [dropped] = await write([{ sql: DROP, values: [startOf(partition), endOf(partition), timeMs] }])
+      return dropped!.length
+    },
+    async compact(partition) {
+      const results = await write([
+        { sql: COMPACT, values: [partition.id] },
+        { sql: COMPACTED, values: [partition.id] },
+        { sql: 'SELECT compacted_to FROM partitions WHERE id = ?', values: [partition.id] },
+      ])
+      return Number(results[2]![0]!['compacted_to'])
+    },
+    async ping() {
+      await write([{ sql: 'INSERT INTO pings VALUES (0, 1) ON CONFLICT DO UPDATE SET count = count + 1' }])
+    },
+    close: () => database.close(),
+  }
+}
+
+/** The first result is the topic, the last one its partitions. */
+function putTopic(spec: TopicSpec): Statement[] {
+  const partitions = Array.from({ length: spec.partitions }, (_, partition) => ({
+    sql: 'INSERT INTO partitions (topic, partition, compact) VALUES (?, ?, ?) ON CONFLICT DO NOTHING',
+    values: [spec.name, partition, spec.cleanup === 'compact' ? 1 : 0],
+  }))
+  return [
+    {
+      sql: `INSERT INTO topics (name, retention_ms, cleanup) VALUES (?, ?, ?)
+        ON CONFLICT DO UPDATE SET retention_ms = excluded.retention_ms RETURNING name, retention_ms, cleanup`,
+      values: [spec.name, spec.retentionMs, spec.cleanup],
+    },
+    ...partitions,
+    {
+      sql: 'SELECT id, topic, partition, next FROM partitions WHERE topic = ? ORDER BY partition',
+      values: [spec.name],
+    },
+  ]
+}
+
+function appendRun({ partition, records }: AppendRun, timeMs: number): Statement[] {
+  return [
+    ...records.map(({ key, value, headers, sizeBytes }, nth) => ({
+      sql: APPEND,
+      values: [
+        nth,
+        timeMs,
+        sizeBytes,
+        key && exact(key),
+        Object.keys(headers).length === 0 ? null : JSON.stringify(headers),
+        value && exact(value),
+        partition.id,
+      ],
+    })),
+    { sql: ADVANCE, values: [records.length, timeMs, partition.id] },
+  ]
+}
+
+/** A view of a larger buffer would take all of it along to the worker thread. */
+function exact(buffer: Buffer): Uint8Array {
+  return buffer.byteLength === buffer.buffer.byteLength ? buffer : new Uint8Array(buffer)
+}
+
+function toTopic(row: Row, partitions: readonly Row[]): StoredTopic {
+  const name = String(row['name'])
+  const retention = row['retention_ms']
+  return {
+    spec: {
+      name,
+      partitions: partitions.length,
+      retentionMs: retention === null ? null : Number(retention),
+      cleanup: row['cleanup'] === 'compact' ? 'compact' : 'delete',
+    },
+    partitions: partitions.map((partition) => ({
+      id: Number(partition['id']),
+      topic: name,
+      partition: Number(partition['partition']),
+      next: Number(partition['next']),
+    })),
+  }
+}
+
+function toRecord(partition: PartitionRef, row: Row): LogRecord {
+  return {
+    topic: partition.topic,
+    partition: partition.partition,
+    offset: Number(row['id']) - startOf(partition),
+    appendTimeMs: Number(row['time_ms']),
+    key: toBuffer(row['key']),
+    value: toBuffer(row['value']),
+    headers: typeof row['headers'] === 'string' ? (JSON.parse(row['headers']) as Headers) : {},
+  }
+}
+
+function toBuffer(blob: Row[string] | undefined): Buffer | null {
+  return blob instanceof Uint8Array ? Buffer.from(blob.buffer, blob.byteOffset, blob.byteLength) : null
+}
