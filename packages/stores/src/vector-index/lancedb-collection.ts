@@ -1,0 +1,254 @@
+import { Index, MatchQuery, type Table } from '@lancedb/lancedb'
+import type { Table as ArrowTable } from 'apache-arrow'
+import type { Clock } from '@aquifer/runtime/clock'
+import { AquiferError, errorMessage, unavailable } from '@aquifer/runtime/errors'
+import { checkPoints, checkQuery } from './checks.ts'
+import { documentCounter } from './document-counter.ts'
+import { filterSql, hasAny, quote } from './filter-sql.ts'
+import { columns, EVERYONE, readerOf, tableSchema, toHits, toPoints, toTable } from './lancedb-rows.ts'
+import type { CollectionSpec, DocumentPoints, IndexQuery, PointSelector, VectorIndex } from './port.ts'
+import { writeQueue } from './write-queue.ts'
+
+const LIMITS = { maxBatchPoints: 2048, maxSearchLimit: 1000 }
+const READ_TIMEOUT_MS = 30_000
+/** Rows that no index covers are scanned by every search: beyond this share they are brought in. */
+const UNINDEXED_SHARE = 0.25
+const MIN_UNINDEXED_ROWS = 2000
+/** Each commit leaves a file of its own, and every search opens them all. */
+const MAX_COMMITS = 64
+
+/** The terms are words already: the full-text index splits them at blanks and changes none. */
+const INDEXES: readonly (readonly [column: string, config: () => Index])[] = [
+  [
+    'terms',
+    () =>
+      Index.fts({
+        baseTokenizer: 'whitespace',
+        lowercase: false,
+        stem: false,
+        removeStopWords: false,
+        asciiFolding: false,
+        withPosition: false,
+        maxTokenLength: 4096,
+      }),
+  ],
+  ['id', () => Index.btree()],
+  ['document', () => Index.btree()],
+  ['tenant', () => Index.bitmap()],
+  ['readers', () => Index.labelList()],
+  ['facets', () => Index.labelList()],
+]
+
+export interface CollectionDeps {
+  readonly clock: Clock
+  /** Background upkeep that failed: it is tried again after more writes. */
+  readonly onUpkeepFailure: (error: unknown) => void
+}
+
+/** One table as a `VectorIndex`. Writes pass one queue, and upkeep goes between them. */
+export async function openCollection(
+  table: Table,
+  collection: CollectionSpec,
+  { clock, onUpkeepFailure }: CollectionDeps,
+): Promise<VectorIndex> {
+  const schema = tableSchema(collection.dimensions)
+  await makeIndexes(table, false)
+  const reads = new Set<Promise<unknown>>()
+  let commits = 0
+  let unindexedRows = 0
+  // What is deleted before this process began may still lie in the files.
+  let deletedRows = true
+
+  async function read<T>(query: () => Promise<T>): Promise<T> {
+    const running = query().catch(failed)
+    reads.add(running)
+    try {
+      return await running
+    } finally {
+      reads.delete(running)
+    }
+  }
+
+  const queue = writeQueue({
+    async upsert(points) {
+      // Of one id in a batch the last counts.
+      const last = [...new Map(points.map((point) => [point.id, point])).values()]
+      await table
+        .mergeInsert('id')
+        .whenMatchedUpdateAll()
+        .whenNotMatchedInsertAll()
+        .execute(toTable(last, schema))
+        .catch(failed)
+      commits++
+      unindexedRows += last.length
+    },
+    async delete(conditions) {
+      await table.delete(conditions.map((condition) => `(${condition})`).join(' OR ')).catch(failed)
+      commits++
+      deletedRows = true
+    },
+    async afterWrite() {
+      if (commits < MAX_COMMITS && unindexedRows < MIN_UNINDEXED_ROWS) return
+      const due = commits >= MAX_COMMITS || unindexedRows >= UNINDEXED_SHARE * (await table.countRows())
+      if (due) await upkeep(0).catch(onUpkeepFailure)
+    },
+  })
+
+  /** Merges files and indexes, then drops older versions once no search reads them. */
+  async function upkeep(olderThanMs: number): Promise<void> {
+    commits = 0
+    unindexedRows = 0
+    await table.optimize()
+    await Promise.allSettled(reads)
+    // Nothing else writes: a file that no version names was left by a killed process.
+    const cleanupOlderThan = new Date(clock.now() - olderThanMs)
+    await table.optimize({ cleanupOlderThan, deleteUnverified: true })
+  }
+
+  async function compact(olderThanMs: number): Promise<void> {
+    if (deletedRows) {
+      // One file alone is not rewritten for a few deleted rows: moving a row makes it two, which are merged.
+      const [row] = await table.query().select(['id']).limit(1).toArray()
+      if (row) await table.update({ where: `id = ${quote(String(row.id))}`, valuesSql: { place: 'place' } })
+      await table.optimize()
+      // An index keeps the terms of deleted rows until it is made anew.
+      await makeIndexes(table, true)
+      deletedRows = false
+    }
+    await upkeep(olderThanMs)
+  }
+
+  return {
+    limits: LIMITS,
+    collection,
+    async upsert(points) {
+      checkPoints(points, collection, LIMITS)
+      if (points.length > 0) await queue.upsert(points)
+    },
+    async search(query) {
+      checkQuery(query, collection, LIMITS)
+      const where = visibleSql(query)
+      const [dense, lexical] = await Promise.all([
+        query.vector === undefined ? null : read(() => searchDense(table, query, query.vector!, where)),
+        query.terms === undefined || query.terms.length === 0
+          ? null
+          : read(() => searchLexical(table, query, query.terms!, where)),
+      ])
+      return {
+        dense: dense ? toHits(dense, '_distance', (distance) => 1 - distance) : [],
+        lexical: lexical ? toHits(lexical, '_score', (score) => score) : [],
+      }
+    },
+    async fetch(selector, limit) {
+      const order = ['version', 'build', 'place'].map((columnName) => ({ columnName }))
+      const rows = table
+        .query()
+        .where(selectorSql(selector))
+        .select([...columns.point])
+        .orderBy(order)
+      return toPoints(await read(() => rows.limit(limit).toArrow({ timeoutMs: READ_TIMEOUT_MS })))
+    },
+    count: (selector) => read(() => table.countRows(selector && selectorSql(selector))),
+    delete: (selector) => queue.delete(selectorSql(selector)),
+    scan: ({ after, limit }) => read(() => scan(table, after, limit)),
+    compact: ({ olderThanMs }) => queue.run(() => compact(olderThanMs).catch(failed)),
+    async ping() {
+      await read(() => table.version())
+    },
+    async close() {
+      await queue.close()
+      await Promise.allSettled(reads)
+      table.close()
+    },
+  }
+}
+
+async function makeIndexes(table: Table, replace: boolean): Promise<void> {
+  const present = replace ? [] : (await table.listIndices()).flatMap((index) => index.columns)
+  for (const [column, config] of INDEXES) {
+    if (!present.includes(column)) await table.createIndex(column, { config: config() })
+  }
+}
+
+function searchDense(
+  table: Table,
+  query: IndexQuery,
+  vector: Float32Array,
+  where: string,
+): Promise<ArrowTable> {
+  return table
+    .query()
+    .nearestTo(vector)
+    .column('vector')
+    .distanceType('cosine')
+    .where(where)
+    .limit(query.limit)
+    .select([...columns.hit, '_distance'])
+    .toArrow({ timeoutMs: READ_TIMEOUT_MS })
+}
+
+function searchLexical(
+  table: Table,
+  query: IndexQuery,
+  terms: readonly string[],
+  where: string,
+): Promise<ArrowTable> {
+  return table
+    .query()
+    .fullTextSearch(new MatchQuery(terms.join(' '), 'terms'))
+    .where(where)
+    .limit(query.limit)
+    .select([...columns.hit, '_score'])
+    .toArrow({ timeoutMs: READ_TIMEOUT_MS })
+}
+
+/** Tenant, access and filter as one condition, which the search applies before its limit. */
+function visibleSql({ tenant, groups, filter }: IndexQuery): string {
+  const conditions = [`tenant = ${quote(tenant)}`]
+  if (groups !== null) conditions.push(hasAny('readers', [EVERYONE, ...groups.map(readerOf)]))
+  if (filter) conditions.push(filterSql(filter))
+  return conditions.join(' AND ')
+}
+
+function selectorSql({ tenant, documentId, version, build }: PointSelector): string {
+  const conditions = [`tenant = ${quote(tenant)}`, `document = ${quote(documentId)}`]
+  if (version?.eq !== undefined) conditions.push(`version = ${quote(version.eq)}`)
+  if (version?.lt !== undefined) conditions.push(`version < ${quote(version.lt)}`)
+  if (version?.lte !== undefined) conditions.push(`version <= ${quote(version.lte)}`)
+  if (build?.eq !== undefined) conditions.push(`build = ${quote(build.eq)}`)
+  if (build?.ne !== undefined) conditions.push(`build <> ${quote(build.ne)}`)
+  return conditions.join(' AND ')
+}
+
+async function scan(
+  table: Table,
+  after: { tenant: string; documentId: string } | undefined,
+  limit: number,
+): Promise<DocumentPoints[]> {
+  const names = ['tenant', 'document', 'version', 'build']
+  const query = table.query().select(names)
+  if (after) {
+    const tenant = quote(after.tenant)
+    query.where(`tenant > ${tenant} OR (tenant = ${tenant} AND document > ${quote(after.documentId)})`)
+  }
+  query.orderBy(names.map((columnName) => ({ columnName })))
+  const documents = documentCounter(limit)
+  for await (const batch of query) {
+    const [tenants, ids, versions, builds] = names.map((name) => batch.getChild(name)!)
+    for (let i = 0; i < batch.numRows; i++) {
+      const counted = documents.add({
+        tenant: String(tenants!.get(i)),
+        documentId: String(ids!.get(i)),
+        version: String(versions!.get(i)),
+        build: String(builds!.get(i)),
+      })
+      if (!counted) return documents.counted
+    }
+  }
+  return documents.counted
+}
+
+function failed(error: unknown): never {
+  if (error instanceof AquiferError) throw error
+  throw unavailable('index_failed', `LanceDB: ${errorMessage(error)}`, error)
+}

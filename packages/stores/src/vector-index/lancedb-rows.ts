@@ -1,0 +1,132 @@
+import {
+  Binary,
+  type Data,
+  Field,
+  FixedSizeList,
+  Float32,
+  Int32,
+  List,
+  makeData,
+  RecordBatch,
+  Schema,
+  Struct,
+  Table,
+  Utf8,
+  type Vector,
+  vectorFromArray,
+} from 'apache-arrow'
+import { metadataColumns } from './filter-sql.ts'
+import type { IndexHit, Point } from './port.ts'
+
+/** Points as rows of a LanceDB table and back. What is filtered or sorted on has a column; the rest is one JSON string. */
+const HIT = [
+  'id',
+  'tenant',
+  'document',
+  'version',
+  'build',
+  'place',
+  'payload',
+  'vector',
+  'word_bits',
+] as const
+export const columns = { hit: HIT, point: [...HIT, 'terms'] } as const
+
+/** In `readers` of a point that its whole tenant may read. A group's name has a mark before it. */
+export const EVERYONE = '*'
+export const readerOf = (group: string): string => `=${group}`
+
+const TEXTS = ['id', 'tenant', 'document', 'version', 'build', 'scalars', 'terms', 'payload'] as const
+const LISTS = ['readers', 'facets'] as const
+
+export function tableSchema(dimensions: number): Schema {
+  const item = new Field('item', new Utf8(), false)
+  return new Schema([
+    ...TEXTS.map((name) => new Field(name, new Utf8(), false)),
+    ...LISTS.map((name) => new Field(name, new List(item), false)),
+    new Field('place', new Int32(), false),
+    new Field('word_bits', new Binary(), false),
+    new Field('vector', new FixedSizeList(dimensions, new Field('item', new Float32(), false)), false),
+  ])
+}
+
+export function toTable(points: readonly Point[], schema: Schema): Table {
+  const rows = points.map((point) => {
+    const { id, tenant, documentId, version, build, index, terms, access, metadata } = point
+    const { text, title, headings, page, start, end, wordBits } = point
+    const readers = access === null ? [EVERYONE] : access.map(readerOf)
+    const payload = JSON.stringify({ text, title, headings, page, start, end, access, metadata })
+    const { facets, scalars } = metadataColumns(metadata)
+    return {
+      id,
+      tenant,
+      document: documentId,
+      version,
+      build,
+      place: index,
+      terms: terms.join(' '),
+      readers,
+      facets,
+      scalars,
+      payload,
+      word_bits: wordBits,
+    }
+  })
+  const children = schema.fields.map(({ name, type }): Data =>
+    name === 'vector'
+      ? vectorData(points, type as FixedSizeList<Float32>)
+      : vectorFromArray(
+          rows.map((row) => row[name as keyof (typeof rows)[number]]),
+          type,
+        ).data[0]!,
+  )
+  const struct = makeData({
+    type: new Struct(schema.fields),
+    length: rows.length,
+    nullCount: 0,
+    children,
+  })
+  return new Table(schema, [new RecordBatch(schema, struct)])
+}
+
+function vectorData(points: readonly Point[], type: FixedSizeList<Float32>): Data {
+  const data = new Float32Array(points.length * type.listSize)
+  points.forEach(({ vector }, i) => data.set(vector, i * type.listSize))
+  const child = makeData({ type: new Float32(), data, length: data.length, nullCount: 0 })
+  return makeData({ type, length: points.length, nullCount: 0, child })
+}
+
+type Payload = Pick<Point, 'text' | 'title' | 'headings' | 'page' | 'start' | 'end' | 'access' | 'metadata'>
+
+/** Rows of `columns.hit`, with a score from each row's `scoreColumn`. */
+export function toHits(table: Table, scoreColumn: string, score: (raw: number) => number): IndexHit[] {
+  const raw = table.getChild(scoreColumn)
+  return rows(table).map((row, i) => Object.assign(row, { score: score(Number(raw!.get(i))) }))
+}
+
+/** Rows of `columns.point`. */
+export function toPoints(table: Table): Point[] {
+  return rows(table).map((row, i) => {
+    const terms = String(table.getChild('terms')!.get(i))
+    return Object.assign(row, { terms: terms === '' ? [] : terms.split(' ') })
+  })
+}
+
+function rows(table: Table): Omit<Point, 'terms'>[] {
+  const held = Object.fromEntries(HIT.map((name) => [name, table.getChild(name)!])) as Record<
+    (typeof HIT)[number],
+    Vector
+  >
+  return Array.from({ length: table.numRows }, (_, i) => ({
+    ...(JSON.parse(String(held.payload.get(i))) as Payload),
+    id: String(held.id.get(i)),
+    tenant: String(held.tenant.get(i)),
+    documentId: String(held.document.get(i)),
+    version: String(held.version.get(i)),
+    build: String(held.build.get(i)),
+    index: Number(held.place.get(i)),
+    // Copies: views would keep the whole result in memory.
+    vector: Float32Array.from((held.vector.get(i) as Vector<Float32>).toArray()),
+    wordBits: Uint8Array.from(held.word_bits.get(i) as Uint8Array),
+  }))
+}
