@@ -58,8 +58,7 @@ export function utf16Pattern(bytes: Uint8Array): 'utf-16le' | 'utf-16be' | null 
 /** A damaged byte or two does not make a UTF-8 text a Windows-1252 one. */
 function mostlyUtf8(bytes: Uint8Array): boolean {
   const text = new TextDecoder('utf-8').decode(bytes.subarray(0, 1 << 20))
-  let wrong = 0
-  let right = 0
-  for (const [run] of text.matchAll(/[^\p{ASCII}]/gu)) run === '\ufffd' ? wrong++ : right++
+  const wrong = text.match(/\ufffd/gu)?.length ?? 0
+  const right = text.match(/[^\p{ASCII}\ufffd]/gu)?.length ?? 0
   return right > wrong * 4
 }

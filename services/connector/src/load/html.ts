@@ -1,4 +1,5 @@
 import { load } from 'cheerio/slim'
+import { isTag, isText } from 'domhandler'
 import type { AnyNode, Element } from 'domhandler'
 
 import { decodeText } from './charset.ts'
@@ -79,9 +80,9 @@ function addNode(builder: DocumentBuilder, root: AnyNode): void {
       next()
       continue
     }
-    if (next.type === 'text') walk.line.push(next.data)
+    if (isText(next)) walk.line.push(next.data)
     if (!('children' in next)) continue
-    if (isElement(next)) {
+    if (isTag(next)) {
       if (isSkipped(next)) continue
       if (next.name === 'table' && !isLayout(next)) {
         flush(walk)
@@ -99,7 +100,7 @@ function addNode(builder: DocumentBuilder, root: AnyNode): void {
 /** What an element does to the text around it, and what ends with it. */
 function enter(walk: Walk, element: Element): (() => void) | null {
   const { name } = element
-  if (name === 'br') walk.line.push(walk.preformatted > 0 ? '\n' : '\u000b')
+  if (name === 'br') walk.line.push(walk.preformatted > 0 ? '\n' : '\u2028')
   if (name === 'img') walk.line.push(` ${element.attribs['alt'] ?? ''} `)
   if (INLINE.has(name) || name === 'br') return null
   flush(walk)
@@ -139,8 +140,8 @@ function flush(walk: Walk): void {
   walk.line = []
   if (walk.preformatted > 0) return walk.builder.add('code', raw.replaceAll('\t', '    '))
   const text = raw
-    .replace(/[^\S\u000b]+/gu, ' ')
-    .replace(/ ?\u000b ?/gu, '\n')
+    .replace(/[^\S\u2028]+/gu, ' ')
+    .replace(/ ?\u2028 ?/gu, '\n')
     .trim()
   if (text === '') return
   if (walk.heading > 0) return walk.builder.heading(walk.heading, text)
@@ -150,10 +151,6 @@ function flush(walk: Walk): void {
     return
   }
   walk.builder.add('paragraph', text)
-}
-
-function isElement(node: AnyNode): node is Element {
-  return node.type === 'tag' || node.type === 'script' || node.type === 'style'
 }
 
 function isSkipped({ name, attribs }: Element): boolean {
@@ -181,7 +178,7 @@ const LAYOUT_PARTS = new Set([
 function isLayout(table: Element): boolean {
   const stack: AnyNode[] = [...table.children]
   for (let node = stack.pop(); node !== undefined; node = stack.pop()) {
-    if (!isElement(node)) continue
+    if (!isTag(node)) continue
     if (LAYOUT_PARTS.has(node.name)) return true
     for (const child of node.children) stack.push(child)
   }
@@ -193,11 +190,11 @@ function tableText(table: Element): string {
   const rows: string[][] = []
   const stack: AnyNode[] = [...table.children].reverse()
   for (let node = stack.pop(); node !== undefined; node = stack.pop()) {
-    if (node.type === 'text') {
+    if (isText(node)) {
       const cells = rows.at(-1)
       if (cells && cells.length > 0) cells[cells.length - 1] += node.data
     }
-    if (!isElement(node) || isSkipped(node)) continue
+    if (!isTag(node) || isSkipped(node)) continue
     if (node.name === 'tr') rows.push([])
     if (node.name === 'caption') rows.push([''])
     if (node.name === 'td' || node.name === 'th') {

@@ -1,6 +1,7 @@
 // C0 and C1 controls but tab and line feed, the soft hyphen, the zero-width space and byte order mark.
 // oxlint-disable-next-line no-control-regex -- controls are what it looks for
 const DROPPED = /[\u0000-\u0008\u000b\u000e-\u001f\u007f-\u0084\u0086-\u009f\u00ad\u200b\ufeff]+/gu
+// oxlint-disable-next-line no-control-regex -- a form feed is one of them
 const LINE_BREAKS = /\r\n?|[\u000c\u0085\u2028\u2029]/gu
 const SPACES = /[\u00a0\u2007\u202f]/gu
 /** Latin and Armenian presentation ligatures: what a typesetter joined, a reader searches apart. */
