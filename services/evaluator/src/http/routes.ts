@@ -22,7 +22,7 @@ const evaluateRequest = z
 
 const evaluateResponse = z
   .object({
-    scores: z.record(z.string(), z.number().nullable()),
+    scores: z.record(z.string(), z.number()),
     grounded: z.boolean(),
     claims: z.array(
       z.object({
@@ -73,7 +73,7 @@ const listRoute = createRoute({
   responses: {
     200: json(
       z.object({
-        evaluations: z.array(z.looseObject({ answerId: z.string() })),
+        evaluations: z.array(z.looseObject({})),
         cursor: z.string().optional(),
       }),
       'A page',
@@ -132,7 +132,7 @@ export function evaluationRoutes({ answers, evaluate }: { answers: Answers; eval
         signal: c.req.raw.signal,
       })
       const shown = claims.map((claim) => ({ ...claim, supportedBy: [...claim.supportedBy] }))
-      return c.json({ scores: { ...scores }, grounded, claims: shown, evaluator }, 200)
+      return c.json({ scores: present(scores), grounded, claims: shown, evaluator }, 200)
     })
     .openapi(listRoute, async (c) => {
       const { limit, cursor, ...rest } = c.req.valid('query')
@@ -141,13 +141,19 @@ export function evaluationRoutes({ answers, evaluate }: { answers: Answers; eval
         limit,
         ...(cursor ? { cursor } : {}),
       })
-      return c.json({ ...page, evaluations: page.evaluations.map((evaluation) => ({ ...evaluation })) }, 200)
+      return c.json(page as never, 200)
     })
     .openapi(summaryRoute, async (c) => {
       const { windowMs, by, ...rest } = c.req.valid('query')
       const { evaluations, truncated } = await readAll(answers, c.get('identity').tenant, toQuery(rest))
       return c.json({ windows: summarise(evaluations, windowMs, by), truncated }, 200)
     })
+}
+
+function present(scores: Readonly<Record<string, number | undefined>>): Record<string, number> {
+  return Object.fromEntries(
+    Object.entries(scores).flatMap(([name, score]) => (score === undefined ? [] : [[name, score]])),
+  )
 }
 
 async function readAll(

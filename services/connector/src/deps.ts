@@ -1,0 +1,45 @@
+import type { EventLog } from '@aquifer/event-log/port'
+import type { Clock } from '@aquifer/runtime/clock'
+import type { Logger } from '@aquifer/runtime/logger'
+import type { Metrics } from '@aquifer/runtime/metrics'
+import type { Probe } from '@aquifer/runtime/probe'
+import type { Tracing } from '@aquifer/runtime/tracing'
+import type { Blobs } from '@aquifer/stores/blobs'
+import type { Cache } from '@aquifer/stores/cache'
+import type { DocumentFiles } from '@aquifer/stores/document-files'
+import type { Registry } from '@aquifer/stores/registry'
+import type { ParsePool } from './parse-pool.ts'
+
+export interface ConnectorDeps {
+  readonly log: EventLog
+  readonly registry: Registry
+  readonly blobs: Blobs
+  readonly cache: Cache
+  readonly files: DocumentFiles
+  readonly parsePool: ParsePool
+  /** Hash of the parser, chunker and embedder settings: chunks of another build are other chunks. */
+  readonly build: string
+  readonly limits: ConnectorLimits
+  readonly clock: Clock
+  readonly random: () => number
+  readonly uuid: () => string
+  readonly logger: Logger
+  readonly metrics: Metrics
+  readonly tracing: Tracing
+  readonly probe: Probe
+  /** What `/v1/status` says of the parts that other services own. */
+  readonly status: () => Promise<StatusParts>
+}
+
+export interface ConnectorLimits {
+  readonly maxDocumentBytes: number
+  /** Hosts that an https `uri` may name. */
+  readonly uriHosts: readonly string[]
+}
+
+export interface StatusParts {
+  readonly lag: Readonly<Record<'connector' | 'embedder' | 'evaluator', number>>
+  readonly embedder: string
+  readonly generator: string
+  readonly index: string
+}

@@ -1,0 +1,331 @@
+import { createCodec } from '@aquifer/contracts/avro'
+import { readDocumentEvent } from '@aquifer/contracts/document-input'
+import type { DocumentEvent } from '@aquifer/contracts/document-input'
+import { MAX_INLINE_BYTES, topics, VERSION_HEADER } from '@aquifer/contracts/topics'
+import { parseTopicKey } from '@aquifer/contracts/keys'
+import type { Chunk, Chunks, Document } from '@aquifer/contracts/types'
+import { formatVersion, parseVersion } from '@aquifer/contracts/version'
+import { deadLetter } from '@aquifer/event-log/dead-letter'
+import type { Batch, LogRecord, Subscription } from '@aquifer/event-log/port'
+import { groupBy, mapLimited } from '@aquifer/runtime/concurrency'
+import { AquiferError, invalid, isMessageFault } from '@aquifer/runtime/errors'
+import type { Routes } from '@aquifer/runtime/http'
+import { untilAvailable } from '@aquifer/runtime/retry'
+import type { Attempt } from '@aquifer/stores/registry'
+import type { ConnectorDeps } from './deps.ts'
+import { documentRoutes } from './sources/http.ts'
+import { accessRequired, createPublisher, isRestricted } from './sources/publish.ts'
+import { checkUri, openUri } from './sources/fetch-uri.ts'
+
+/**
+ * document → chunks: one document's whole path, commit last.
+ *
+ *  C1  The order of writes is attempt, source, text, chunks, commit; each is the same when it is made again.
+ *  C2  Events of one document are processed in their order; other documents do not wait for it, but for its partition's commit.
+ *  C3  A record at fault is dead-lettered with its cause, its attempt settled as failed or quarantined, before the commit.
+ *  C4  A deletion is in effect at the registry before it goes on.
+ */
+export interface ConnectorService {
+  readonly routes: readonly Routes[]
+  start(): Promise<void>
+  stop(): Promise<void>
+}
+
+export const CONNECTOR_GROUP = 'aquifer.connector'
+/** Documents of one batch under way at once: parsing waits for the pool, writing for the stores. */
+const CONCURRENCY = 4
+
+interface Source {
+  readonly record: LogRecord
+  readonly version: string
+  readonly chunksTopic: string
+  readonly signal: AbortSignal
+}
+
+export function createConnectorService(deps: ConnectorDeps): ConnectorService {
+  const { log, registry, files, blobs, metrics, logger, probe } = deps
+  const documents = createCodec('documents')
+  const chunksCodec = createCodec('chunks')
+  const indexed = createCodec('indexed')
+  const publisher = createPublisher(deps)
+  const subscriptions: Subscription[] = []
+
+  async function steady<T>(signal: AbortSignal, operation: () => Promise<T>): Promise<T> {
+    return await untilAvailable(operation, {
+      clock: deps.clock,
+      random: deps.random,
+      signal,
+      onFailure: (error, attempt) => {
+        metrics.dependencyFailures.inc({ service: 'connector' })
+        logger.warn({ err: error, attempt }, 'a dependency failed; the document waits for it')
+      },
+    })
+  }
+
+  async function processBatch(batch: Batch, chunksTopic: string): Promise<void> {
+    const byKey = groupBy(batch.records, ({ key }) => key?.toString('base64') ?? '')
+    await mapLimited([...byKey.values()], CONCURRENCY, async (records) => {
+      for (const record of records) {
+        await processRecord({ record, chunksTopic, version: versionOf(record), signal: batch.signal })
+      }
+    })
+    await steady(batch.signal, () => batch.commit(batch.records.at(-1)!.offset))
+    for (const record of batch.records) probe('commit', record.key?.toString() ?? '')
+  }
+
+  async function processRecord(source: Source): Promise<void> {
+    const { record, signal } = source
+    let event: DocumentEvent
+    try {
+      event = readDocumentEvent(record, documents)
+    } catch (error) {
+      if (!isMessageFault(error)) throw error
+      return await reject(source, error, null)
+    }
+    await deps.tracing.span(
+      'connect document',
+      record.headers['traceparent'],
+      { 'aquifer.kind': event.kind },
+      async ({ traceparent, traceId }) => {
+        if (event.kind === 'delete') return await passDeletion(source, event, traceparent)
+        try {
+          await passDocument(source, event, traceparent)
+        } catch (error) {
+          signal.throwIfAborted()
+          if (!isMessageFault(error)) throw error
+          logger.info(
+            { traceId, tenant: event.tenant, documentId: event.id, code: error.code },
+            `document failed: ${error.message}`,
+          )
+          await reject(source, error, event)
+        }
+      },
+    )
+  }
+
+  async function passDeletion(
+    source: Source,
+    { tenant, id }: DocumentEvent,
+    traceparent: string,
+  ): Promise<void> {
+    await steady(source.signal, () => registry.raiseFloor(tenant, id, source.version))
+    probe('floor', id)
+    const headers = { traceparent, [VERSION_HEADER]: source.version }
+    await steady(source.signal, () =>
+      log.append(source.chunksTopic, [{ key: source.record.key, value: null, headers }]),
+    )
+    probe('chunks', id)
+  }
+
+  async function passDocument(
+    source: Source,
+    event: Exclude<DocumentEvent, { kind: 'delete' }>,
+    traceparent: string,
+  ): Promise<void> {
+    const { tenant, id } = event
+    const { version, signal } = source
+    const known = await steady(signal, async () => (await registry.lookUp(tenant, [id])).get(id))
+    if (known?.floor && version <= known.floor) return
+    const { access, open } = event.document
+    const before = known?.latest && known.latest.version >= version ? { ...known, latest: null } : known
+    if (access === null && !open && before && isRestricted(before)) throw accessRequired(id)
+    await steady(signal, () =>
+      registry.recordAttempt(tenant, id, attemptOf(event.document, version, 'queued')),
+    )
+    probe('queued', id)
+    const document =
+      event.kind === 'fetch'
+        ? await steady(signal, () => fetchContent(tenant, event, signal))
+        : event.document
+    const bytes = await steady(signal, () => contentOf(document))
+    const key = { tenant, documentId: id, version }
+    await steady(signal, () =>
+      files.putSource(key, {
+        bytes: document.blob === null ? bytes : null,
+        upload: document.blob,
+        contentType: document.contentType,
+        filename: document.filename,
+      }),
+    )
+    probe('source', id)
+    const parsed = await parse(document, bytes, signal)
+    if (parsed.guard.action === 'quarantine') {
+      throw new AquiferError(
+        'quarantined',
+        `the first screen found ${parsed.guard.verdicts.join(', ')}; an admin can look at it in the dead-letter queue`,
+        { status: 422 },
+      )
+    }
+    await steady(signal, () => files.putText(key, parsed.text))
+    probe('text', id)
+    const records = toParts(parsed.chunks).map((chunks, part, parts) => {
+      const value: Chunks = {
+        version,
+        build: deps.build,
+        part,
+        parts: parts.length,
+        totalChunks: parsed.chunks.length,
+        title: parsed.title,
+        contentType: document.contentType,
+        metadata: document.metadata,
+        access,
+        guard: parsed.guard.verdicts,
+        publishedAt: document.publishedAt,
+        chunks,
+      }
+      return { key: source.record.key, value: chunksCodec.encode(value), headers: { traceparent } }
+    })
+    await steady(signal, () => log.append(source.chunksTopic, records))
+    probe('chunks', id)
+  }
+
+  async function parse(document: Document, bytes: Buffer, signal: AbortSignal) {
+    const stopTimer = metrics.parseSeconds.startTimer()
+    try {
+      return await steady(signal, () =>
+        deps.parsePool.parse(
+          { bytes, contentType: document.contentType, filename: document.filename, title: document.title },
+          signal,
+        ),
+      )
+    } finally {
+      stopTimer()
+    }
+  }
+
+  async function fetchContent(
+    tenant: string,
+    event: Extract<DocumentEvent, { kind: 'fetch' }>,
+    signal: AbortSignal,
+  ): Promise<Document> {
+    const { content, contentType } = await openUri(checkUri(event.uri, deps.limits.uriHosts), signal)
+    const taken = await publisher.takeContent(tenant, content)
+    const declared = event.document.contentType
+    return {
+      ...event.document,
+      ...taken,
+      contentType: declared === 'application/octet-stream' ? (contentType ?? declared) : declared,
+    }
+  }
+
+  async function contentOf(document: Document): Promise<Buffer> {
+    if (document.content !== null) return document.content
+    const bytes = await blobs.get(document.blob!)
+    if (bytes === null)
+      throw new AquiferError(
+        'missing_content',
+        `the blob ${document.blob} of ${document.id} is not there: publish it again`,
+      )
+    return bytes
+  }
+
+  /** Dead-letters a record, and settles the attempt of the document that its key names, if it names one. */
+  async function reject(source: Source, error: AquiferError, event: DocumentEvent | null): Promise<void> {
+    const { record, signal, version } = source
+    const named = event ?? nameOf(record)
+    const state = error.code === 'quarantined' ? 'quarantined' : 'failed'
+    const dlq = topics.documentsDlq.name
+    metrics.deadLetters.inc({ topic: dlq, code: error.code })
+    await steady(signal, () => deadLetter(log, dlq, record, error))
+    probe('dlq', named?.id ?? '')
+    if (!named) return
+    const document = event && event.kind !== 'delete' ? event.document : null
+    const failure = { code: error.code, message: error.message }
+    await steady(signal, () =>
+      registry.recordAttempt(named.tenant, named.id, {
+        ...attemptOf(document, version, state),
+        error: failure,
+      }),
+    )
+    probe('failed', named.id)
+    metrics.documents.inc({ state })
+    const visible = await steady(
+      signal,
+      async () => (await registry.lookUp(named.tenant, [named.id])).get(named.id)?.visible,
+    )
+    const value = indexed.encode({
+      visibleVersion: visible?.version ?? null,
+      visibleBuild: visible?.build ?? null,
+      version,
+      state,
+      errorCode: failure.code,
+      errorMessage: failure.message,
+      chunks: visible?.chunks ?? 0,
+      embedder: null,
+      reusedVectors: 0,
+      publishedAt: document?.publishedAt ?? record.appendTimeMs,
+      settledAt: deps.clock.now(),
+    })
+    const headers =
+      record.headers['traceparent'] === undefined ? {} : { traceparent: record.headers['traceparent'] }
+    await steady(signal, () => log.append(topics.indexed.name, [{ key: record.key, value, headers }]))
+  }
+
+  return {
+    routes: [documentRoutes(deps, publisher)],
+    async start() {
+      for (const [topic, chunksTopic] of [
+        [topics.documents.name, topics.chunks.name],
+        [topics.documentsBulk.name, topics.chunksBulk.name],
+      ] as const) {
+        const options = {
+          group: CONNECTOR_GROUP,
+          topics: [topic],
+          maxBatchRecords: 16,
+          onError: (error: unknown) => logger.error({ err: error }, 'connector'),
+        }
+        subscriptions.push(
+          await log.subscribe(options, async (batch) => await processBatch(batch, chunksTopic)),
+        )
+      }
+    },
+    async stop() {
+      await Promise.all(subscriptions.map(async (subscription) => await subscription.stop()))
+    },
+  }
+}
+
+function versionOf(record: LogRecord): string {
+  const origin = record.headers[VERSION_HEADER]
+  if (origin === undefined || !record.topic.endsWith('.retry')) return formatVersion(record)
+  parseVersion(origin)
+  return origin
+}
+
+function nameOf(record: LogRecord): { tenant: string; id: string } | null {
+  try {
+    return parseTopicKey(record.key)
+  } catch {
+    return null
+  }
+}
+
+function attemptOf(document: Document | null, version: string, state: Attempt['state']): Attempt {
+  return {
+    version,
+    state,
+    title: document?.title ?? null,
+    contentType: document?.contentType ?? null,
+    access: document?.access ?? null,
+    publishedAt: document?.publishedAt ?? parseVersion(version).appendTimeMs,
+  }
+}
+
+/** Parts of at most `MAX_INLINE_BYTES`: text takes up to four bytes a code point, and what else a chunk has is small. */
+function toParts(chunks: readonly Chunk[]): Chunk[][] {
+  const parts: Chunk[][] = []
+  let sizeBytes = Number.POSITIVE_INFINITY
+  for (const chunk of chunks) {
+    const own =
+      Buffer.byteLength(chunk.text) +
+      chunk.headings.reduce((sum, heading) => sum + Buffer.byteLength(heading), 64)
+    if (sizeBytes + own > MAX_INLINE_BYTES * 0.9) {
+      parts.push([])
+      sizeBytes = 0
+    }
+    parts.at(-1)!.push(chunk)
+    sizeBytes += own
+  }
+  if (parts.length === 0) throw invalid('empty', 'the document has no text')
+  return parts
+}

@@ -1,0 +1,245 @@
+import { Readable } from 'node:stream'
+import type { ReadableStream } from 'node:stream/web'
+import { streamText } from 'hono/streaming'
+import type { Context } from 'hono'
+import { z } from '@hono/zod-openapi'
+import {
+  documentFields,
+  documentInput,
+  inlineContent,
+  parseDocumentInput,
+} from '@aquifer/contracts/document-input'
+import type { DocumentInput } from '@aquifer/contracts/document-input'
+import type { Document } from '@aquifer/contracts/types'
+import { requireWrite } from '@aquifer/runtime/auth'
+import { AquiferError, invalid } from '@aquifer/runtime/errors'
+import { createRoutes } from '@aquifer/runtime/http'
+import type { Env, Routes } from '@aquifer/runtime/http'
+import { idempotent } from '@aquifer/runtime/idempotency'
+import type { ConnectorDeps } from '../deps.ts'
+import { checkUri } from './fetch-uri.ts'
+import type { Published, Publisher, PublishLane } from './publish.ts'
+import { readRoutes } from './read-routes.ts'
+import { fieldsOfHeaders, readForm, readLines, readText } from './upload.ts'
+
+/** Lines of a bulk upload under way at once; their answers keep the order of the lines. */
+const BULK_WINDOW = 32
+
+const accepted = z
+  .object({ id: z.string(), receipt: z.string(), state: z.enum(['queued', 'deleted']) })
+  .openapi('Accepted')
+const acceptedResponse = {
+  202: { description: 'Durably accepted', content: { 'application/json': { schema: accepted } } },
+}
+const idParam = z.object({ id: z.string() })
+
+/** The routes by which documents come in and go out, and those that read them back. */
+export function documentRoutes(deps: ConnectorDeps, publisher: Publisher): Routes {
+  const routes = createRoutes()
+  describe(routes)
+  routes.use('/v1/documents', idempotent(deps.cache))
+  routes.use('/v1/documents/*', idempotent(deps.cache))
+  const fromJson = createJsonPublisher(deps, publisher)
+
+  routes.post('/v1/documents/bulk', (c) => {
+    requireWrite(c.get('identity'))
+    c.header('Content-Type', 'application/x-ndjson')
+    return streamText(c, async (stream) => {
+      for await (const line of publishLines(c, fromJson)) await stream.write(`${JSON.stringify(line)}\n`)
+    })
+  })
+  routes.post('/v1/documents', async (c) => {
+    requireWrite(c.get('identity'))
+    const type = c.req.header('content-type') ?? ''
+    if (type.startsWith('multipart/form-data'))
+      return c.json(await publishForm(c, deps, publisher, type), 202)
+    const input = parseDocumentInput(parseBody(await readText(bodyOf(c))))
+    return c.json(toAccepted(await fromJson(c, input)), 202)
+  })
+  routes.put('/v1/documents/:id', async (c) => {
+    requireWrite(c.get('identity'))
+    const { tenant } = c.get('identity')
+    const fields = fieldsOfHeaders((name) => c.req.header(name))
+    const body = bodyOf(c)
+    const taken = await publisher.takeContent(tenant, body ? Readable.fromWeb(body) : Readable.from([]))
+    const document = { ...fields, ...taken, id: documentId(c), publishedAt: deps.clock.now() }
+    return c.json(toAccepted(await publishOrDiscard(deps, publisher, c, document)), 202)
+  })
+  routes.delete('/v1/documents/:id', async (c) => {
+    requireWrite(c.get('identity'))
+    const removed = await publisher.remove(
+      c.get('identity').tenant,
+      documentId(c),
+      c.get('trace').traceparent,
+    )
+    return c.json({ id: removed.id, receipt: removed.receipt, state: 'deleted' }, 202)
+  })
+  routes.route('/', readRoutes(deps))
+  return routes
+}
+
+/** An id may hold anything, slashes too, percent-encoded in the path. */
+export function documentId(c: Context<Env>): string {
+  return c.req.param('id') ?? ''
+}
+
+function bodyOf(c: Context<Env>): ReadableStream<Uint8Array> | null {
+  return c.req.raw.body as ReadableStream<Uint8Array> | null
+}
+
+function toAccepted({ id, receipt }: Published): z.infer<typeof accepted> {
+  return { id, receipt, state: 'queued' }
+}
+
+function parseBody(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch (cause) {
+    throw invalid('invalid_json', `the body is not valid JSON: ${String(cause)}`, 400, cause)
+  }
+}
+
+async function publishOrDiscard(
+  deps: ConnectorDeps,
+  publisher: Publisher,
+  c: Context<Env>,
+  document: Document,
+  lane?: PublishLane,
+): Promise<Published> {
+  try {
+    return await publisher.publish(c.get('identity').tenant, document, c.get('trace').traceparent, lane)
+  } catch (error) {
+    if (document.blob !== null) await deps.blobs.delete(document.blob)
+    throw error
+  }
+}
+
+function createJsonPublisher(deps: ConnectorDeps, publisher: Publisher) {
+  return async (c: Context<Env>, input: DocumentInput, lane?: PublishLane): Promise<Published> => {
+    const { tenant } = c.get('identity')
+    const fields = documentFields(input, input.id ?? deps.uuid(), deps.clock.now())
+    if (input.uri !== undefined) {
+      return await publisher.publishUri(
+        tenant,
+        { ...input, id: fields.id, uri: checkedUri(deps, tenant, input.uri) },
+        fields,
+        c.get('trace').traceparent,
+      )
+    }
+    const content = inlineContent(input)
+    const taken = await publisher.takeContent(
+      tenant,
+      Readable.from(content && content.length > 0 ? [content] : []),
+    )
+    return await publishOrDiscard(deps, publisher, c, { ...fields, ...taken }, lane)
+  }
+}
+
+function checkedUri(deps: ConnectorDeps, tenant: string, uri: string): string {
+  if (!uri.startsWith('blob:')) checkUri(uri, deps.limits.uriHosts)
+  else if (!uri.startsWith(`blob:uploads/${tenant}/`))
+    throw invalid('invalid_uri', 'the blob is not of this tenant')
+  return uri
+}
+
+type BulkResult = { line: number } & (
+  | { id: string; receipt: string }
+  | { error: { code: string; message: string } }
+)
+
+async function* publishLines(
+  c: Context<Env>,
+  publish: (c: Context<Env>, input: DocumentInput, lane: PublishLane) => Promise<Published>,
+): AsyncGenerator<BulkResult> {
+  const window: Promise<BulkResult>[] = []
+  let number = 0
+  for await (const bytes of readLines(bodyOf(c))) {
+    number++
+    const line = bytes?.toString()
+    if (line?.trim() === '') continue
+    window.push(publishLine(number, line))
+    if (window.length >= BULK_WINDOW) yield await window.shift()!
+  }
+  for (const result of window) yield await result
+
+  async function publishLine(at: number, line: string | undefined): Promise<BulkResult> {
+    try {
+      if (line === undefined)
+        throw invalid(
+          'body_too_large',
+          'the line is longer than a JSON document may be: send it by PUT /v1/documents/{id}',
+          413,
+        )
+      const { id, receipt } = await publish(c, parseDocumentInput(parseBody(line)), 'bulk')
+      return { line: at, id, receipt }
+    } catch (error) {
+      if (error instanceof AquiferError)
+        return { line: at, error: { code: error.code, message: error.message } }
+      c.get('logger').error({ err: error, line: at }, 'a line of a bulk upload failed')
+      return { line: at, error: { code: 'internal', message: 'something failed here; the log has it' } }
+    }
+  }
+}
+
+async function publishForm(c: Context<Env>, deps: ConnectorDeps, publisher: Publisher, contentType: string) {
+  const { tenant } = c.get('identity')
+  const body = bodyOf(c)
+  if (!body) throw invalid('invalid_form', 'the form has no body')
+  const discard = async ({ blob }: { blob: string | null }) => {
+    if (blob !== null) await deps.blobs.delete(blob)
+  }
+  const files = await readForm(
+    { 'content-type': contentType },
+    body,
+    (content) => publisher.takeContent(tenant, content),
+    discard,
+  )
+  const documents: z.infer<typeof accepted>[] = []
+  for (const { id, fields, taken } of files) {
+    const named = files.length === 1 ? id : null
+    const document = { ...fields, ...taken, id: named ?? deps.uuid(), publishedAt: deps.clock.now() }
+    documents.push(toAccepted(await publishOrDiscard(deps, publisher, c, document)))
+  }
+  return documents.length === 1 ? documents[0]! : { documents }
+}
+
+/** These routes stream their bodies, so they are described here and validate as they read. */
+function describe(routes: Routes): void {
+  const registry = routes.openAPIRegistry
+  const bytes = z.string().openapi({ format: 'binary' })
+  registry.registerPath({
+    method: 'post',
+    path: '/v1/documents',
+    summary: 'Publish a document, or the files of a form',
+    request: {
+      body: {
+        content: {
+          'application/json': { schema: documentInput },
+          'multipart/form-data': { schema: z.object({ file: bytes }) },
+        },
+      },
+    },
+    responses: acceptedResponse,
+  })
+  registry.registerPath({
+    method: 'put',
+    path: '/v1/documents/{id}',
+    summary: 'Publish the raw body as a document',
+    request: { params: idParam, body: { content: { '*/*': { schema: bytes } } } },
+    responses: acceptedResponse,
+  })
+  registry.registerPath({
+    method: 'post',
+    path: '/v1/documents/bulk',
+    summary: 'Publish one document a line; one answer a line',
+    request: { body: { content: { 'application/x-ndjson': { schema: bytes } } } },
+    responses: { 200: { description: 'NDJSON of {line, id, receipt} or {line, error}' } },
+  })
+  registry.registerPath({
+    method: 'delete',
+    path: '/v1/documents/{id}',
+    summary: 'Delete a document: no query begun after the answer finds it',
+    request: { params: idParam },
+    responses: acceptedResponse,
+  })
+}

@@ -1,0 +1,178 @@
+import { Readable } from 'node:stream'
+import { createCodec } from '@aquifer/contracts/avro'
+import { checkDocumentId, topicKey } from '@aquifer/contracts/keys'
+import { MAX_INLINE_BYTES, topics } from '@aquifer/contracts/topics'
+import type { DocumentInput } from '@aquifer/contracts/document-input'
+import type { Document } from '@aquifer/contracts/types'
+import { formatReceipt, formatVersion } from '@aquifer/contracts/version'
+import { errorMessage, invalid, unavailable } from '@aquifer/runtime/errors'
+import type { DocumentRecord } from '@aquifer/stores/registry'
+import type { ConnectorDeps } from '../deps.ts'
+import { createLanes } from './lanes.ts'
+
+export interface Published {
+  readonly id: string
+  readonly receipt: string
+  readonly version: string
+}
+
+/** `interactive` is the usual way; `bulk` has its own topic and gives way to it. */
+export type PublishLane = 'interactive' | 'bulk'
+
+/**
+ * Puts a document's state, or its deletion, on the log. The log is the truth: what follows in the registry is made again from it
+ * by the consumer if the process dies in between.
+ */
+export function createPublisher(deps: ConnectorDeps) {
+  const { log, registry, blobs, clock, logger, probe } = deps
+  const codec = createCodec('documents')
+  const lanes = createLanes(clock)
+
+  /** Restricted before, and not said now who may read it: refused, so that nothing is opened by forgetting. */
+  async function checkAccess(tenant: string, document: Document): Promise<boolean> {
+    const known = (await registry.lookUp(tenant, [document.id])).get(document.id)
+    if (document.access === null && !document.open && known && isRestricted(known)) {
+      throw accessRequired(document.id)
+    }
+    return known?.visible != null
+  }
+
+  async function publish(
+    tenant: string,
+    document: Document,
+    traceparent: string,
+    lane?: PublishLane,
+  ): Promise<Published> {
+    return await append(tenant, document, codec.encode(document), traceparent, lane)
+  }
+
+  /** Content elsewhere goes as JSON, as any producer may write it: whoever processes the record fetches it. */
+  async function publishUri(
+    tenant: string,
+    input: DocumentInput,
+    about: Omit<Document, 'content' | 'blob'>,
+    traceparent: string,
+  ): Promise<Published> {
+    return await append(
+      tenant,
+      { ...about, content: null, blob: null },
+      Buffer.from(JSON.stringify(input)),
+      traceparent,
+      'bulk',
+    )
+  }
+
+  async function append(
+    tenant: string,
+    document: Document,
+    value: Buffer,
+    traceparent: string,
+    lane?: PublishLane,
+  ): Promise<Published> {
+    checkDocumentId(document.id)
+    const isEdit = await checkAccess(tenant, document)
+    const taken = lane ?? lanes.choose(tenant, isEdit)
+    const topic = (taken === 'bulk' ? topics.documentsBulk : topics.documents).name
+    const [position] = await log.append(topic, [
+      { key: topicKey(tenant, document.id), value, headers: { traceparent } },
+    ])
+    probe('append', document.id)
+    const version = formatVersion({ ...position!, topic })
+    const { title, contentType, access, publishedAt } = document
+    try {
+      await registry.recordAttempt(tenant, document.id, {
+        version,
+        state: 'queued',
+        title,
+        contentType,
+        access,
+        publishedAt,
+      })
+      probe('queued', document.id)
+    } catch (error) {
+      // Accepted all the same: the consumer writes this again.
+      logger.warn(
+        { err: error, tenant, documentId: document.id },
+        'published, but the registry could not be told yet',
+      )
+    }
+    return { id: document.id, receipt: formatReceipt(tenant, document.id, version), version }
+  }
+
+  /** Appends the tombstone, raises the floor: from then on no query finds the document. */
+  async function remove(tenant: string, id: string, traceparent: string): Promise<Published> {
+    checkDocumentId(id)
+    const topic = topics.documents.name
+    const [position] = await log.append(topic, [
+      { key: topicKey(tenant, id), value: null, headers: { traceparent } },
+    ])
+    probe('append', id)
+    const version = formatVersion({ ...position!, topic })
+    try {
+      await registry.raiseFloor(tenant, id, version)
+      probe('floor', id)
+    } catch (cause) {
+      throw unavailable(
+        'registry_unavailable',
+        `the deletion of ${id} is recorded, but not in effect yet: ${errorMessage(cause)}; ask again`,
+        cause,
+      )
+    }
+    return { id, receipt: formatReceipt(tenant, id, version), version }
+  }
+
+  /**
+   * Takes in content of unknown length: a short one is returned, a longer one goes to the blob store as it comes. Past the limit
+   * nothing is kept and the error is `content_too_large` (413).
+   */
+  async function takeContent(tenant: string, source: Readable): Promise<Pick<Document, 'content' | 'blob'>> {
+    const head: Buffer[] = []
+    let sizeBytes = 0
+    const chunks = source[Symbol.asyncIterator]() as AsyncIterableIterator<Buffer>
+    while (sizeBytes <= MAX_INLINE_BYTES) {
+      const { done, value } = await chunks.next()
+      if (done) return { content: Buffer.concat(head), blob: null }
+      head.push(value)
+      sizeBytes += value.length
+      if (sizeBytes > deps.limits.maxDocumentBytes) throw tooLarge(deps.limits.maxDocumentBytes)
+    }
+    const key = `uploads/${tenant}/${deps.uuid()}`
+    async function* all() {
+      yield* head
+      yield* chunks
+    }
+    await blobs.put(key, Readable.from(all()), { maxBytes: deps.limits.maxDocumentBytes })
+    return { content: null, blob: key }
+  }
+
+  return { publish, publishUri, remove, takeContent }
+}
+
+export type Publisher = ReturnType<typeof createPublisher>
+
+/** Does an access list hold, of what is visible or of what is on its way? */
+export function isRestricted({
+  visible,
+  latest,
+  floor,
+}: Pick<DocumentRecord, 'visible' | 'latest' | 'floor'>): boolean {
+  if (visible?.access != null) return true
+  const gone = latest !== null && floor !== null && latest.version <= floor
+  return latest?.access != null && latest.state !== 'deleted' && !gone
+}
+
+export function accessRequired(id: string) {
+  return invalid(
+    'access_required',
+    `${id} is restricted: say who may read it from now on (access: a list of groups, or null for the whole tenant)`,
+    409,
+  )
+}
+
+function tooLarge(maxBytes: number) {
+  return invalid(
+    'content_too_large',
+    `a document has at most ${maxBytes} bytes (AQUIFER_MAX_DOCUMENT_BYTES)`,
+    413,
+  )
+}

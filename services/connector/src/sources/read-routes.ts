@@ -1,0 +1,247 @@
+import { Readable } from 'node:stream'
+import { streamSSE } from 'hono/streaming'
+import { createRoute, z } from '@hono/zod-openapi'
+import { mayRead } from '@aquifer/runtime/auth'
+import type { Identity } from '@aquifer/runtime/auth'
+import { invalid } from '@aquifer/runtime/errors'
+import { createRoutes } from '@aquifer/runtime/http'
+import type { Routes } from '@aquifer/runtime/http'
+import type { DocumentRecord } from '@aquifer/stores/registry'
+import type { ConnectorDeps } from '../deps.ts'
+
+const EVENT_POLL_MS = 100
+/** An event stream that has nothing to tell for so long ends; the client may ask again. */
+const EVENTS_FOR_MS = 10 * 60 * 1000
+const KEEP_ALIVE_MS = 15_000
+
+const state = z.enum(['queued', 'indexed', 'failed', 'quarantined', 'deleted'])
+const attempt = z.object({
+  version: z.string(),
+  state,
+  error: z.object({ code: z.string(), message: z.string() }).optional(),
+})
+const shownDocument = z
+  .object({
+    id: z.string(),
+    state,
+    visibleVersion: z.string().nullable(),
+    latest: attempt,
+    chunks: z.number(),
+    title: z.string().nullable(),
+    contentType: z.string().nullable(),
+    access: z.array(z.string()).nullable(),
+    guard: z.array(z.string()),
+    publishedAt: z.string(),
+    indexedAt: z.string().nullable(),
+    lagMs: z.number().nullable(),
+  })
+  .openapi('Document')
+type ShownDocument = z.infer<typeof shownDocument>
+
+const params = z.object({ id: z.string() })
+const versionQuery = z.object({ version: z.string().optional() })
+const ok = <S extends z.ZodType>(schema: S, description: string) => ({
+  200: { content: { 'application/json': { schema } }, description },
+})
+
+const listRoute = createRoute({
+  method: 'get',
+  path: '/v1/documents',
+  summary: 'Documents by id',
+  request: {
+    query: z.object({
+      state: state.optional(),
+      cursor: z.string().optional(),
+      limit: z.coerce.number().int().min(1).max(1000).default(100),
+    }),
+  },
+  responses: ok(z.object({ documents: z.array(shownDocument), cursor: z.string().optional() }), 'A page'),
+})
+const getRoute = createRoute({
+  method: 'get',
+  path: '/v1/documents/{id}',
+  summary: 'How a document stands',
+  request: { params },
+  responses: ok(shownDocument, 'The document'),
+})
+const textRoute = createRoute({
+  method: 'get',
+  path: '/v1/documents/{id}/text',
+  summary: 'The extracted text that ranges refer to',
+  request: { params, query: versionQuery },
+  responses: { 200: { description: 'The text' } },
+})
+const sourceRoute = createRoute({
+  method: 'get',
+  path: '/v1/documents/{id}/source',
+  summary: 'The original bytes',
+  request: { params, query: versionQuery },
+  responses: { 200: { description: 'The bytes, served so that a browser cannot run them' } },
+})
+const eventsRoute = createRoute({
+  method: 'get',
+  path: '/v1/documents/{id}/events',
+  summary: 'State changes until they settle',
+  request: { params },
+  responses: { 200: { description: 'SSE: event `state`, data as of GET /v1/documents/{id}' } },
+})
+const statusRoute = createRoute({
+  method: 'get',
+  path: '/v1/status',
+  summary: 'How the whole stands',
+  responses: ok(
+    z.looseObject({ documents: z.record(state, z.number()), chunks: z.number() }),
+    'Counts, lag and freshness',
+  ),
+})
+
+export function readRoutes(deps: ConnectorDeps): Routes {
+  const { registry, files } = deps
+
+  /** The record, if the caller may know of it; else 404, as if there were none. */
+  async function find(identity: Identity, id: string): Promise<DocumentRecord & { latest: object }> {
+    const record = (await registry.lookUp(identity.tenant, [id])).get(id)
+    if (!record?.latest || !mayRead((record.visible ?? record.latest).access, identity.groups))
+      throw unknownDocument(id)
+    return { ...record, latest: record.latest }
+  }
+
+  /** The version asked for, which must be the visible one. */
+  async function findVersion(identity: Identity, id: string, version: string | undefined) {
+    const { visible, floor } = await find(identity, id)
+    if (visible && (version === undefined || version === visible.version)) {
+      return { tenant: identity.tenant, documentId: id, version: visible.version }
+    }
+    const newest = [visible?.version ?? '', floor ?? ''].sort().at(-1)!
+    if (version === undefined ? visible === null && floor !== null : version <= newest) {
+      throw invalid('gone', `this version of ${id} was superseded or deleted`, 410)
+    }
+    throw invalid('not_visible', `${id} has no such version that is visible`, 404)
+  }
+
+  const routes = createRoutes()
+    .openapi(listRoute, async (c) => {
+      const { state: wanted, cursor, limit } = c.req.valid('query')
+      const { tenant, groups } = c.get('identity')
+      const page = await registry.list(tenant, {
+        limit,
+        groups,
+        ...(wanted ? { state: wanted } : {}),
+        ...(cursor ? { cursor } : {}),
+      })
+      return c.json(
+        { documents: page.documents.map(show), ...(page.cursor ? { cursor: page.cursor } : {}) },
+        200,
+      )
+    })
+    .openapi(getRoute, async (c) => c.json(show(await find(c.get('identity'), c.req.valid('param').id)), 200))
+    .openapi(statusRoute, async (c) => {
+      const { tenant } = c.get('identity')
+      const [counts, lags, parts] = await Promise.all([
+        registry.counts(tenant),
+        registry.recentLags(tenant),
+        deps.status(),
+      ])
+      const { chunks, ...documents } = counts
+      return c.json(
+        {
+          documents,
+          chunks,
+          freshness: { p50Ms: quantile(lags, 0.5), p95Ms: quantile(lags, 0.95) },
+          ...parts,
+        },
+        200,
+      )
+    })
+  routes.openapi(textRoute, async (c) => {
+    const { id } = c.req.valid('param')
+    const key = await findVersion(c.get('identity'), id, c.req.valid('query').version)
+    const text = await files.text(key)
+    if (text === null) throw unknownDocument(id)
+    return c.text(text, 200, { 'Content-Type': 'text/plain; charset=utf-8', 'Aquifer-Version': key.version })
+  })
+  routes.openapi(sourceRoute, async (c) => {
+    const { id } = c.req.valid('param')
+    const key = await findVersion(c.get('identity'), id, c.req.valid('query').version)
+    const source = await files.source(key)
+    if (!source) throw unknownDocument(id)
+    return new Response(Readable.toWeb(source.content), {
+      headers: sourceHeaders(source.contentType, source.filename ?? id, key.version),
+    })
+  })
+  routes.openapi(eventsRoute, async (c) => {
+    const { id } = c.req.valid('param')
+    const identity = c.get('identity')
+    await find(identity, id)
+    c.header('X-Accel-Buffering', 'no')
+    return streamSSE(c, async (stream) => {
+      const until = deps.clock.now() + EVENTS_FOR_MS
+      let told = ''
+      let toldAt = deps.clock.now()
+      while (!stream.aborted && deps.clock.now() < until) {
+        const document = show(await find(identity, id))
+        const data = JSON.stringify(document)
+        if (data !== told) {
+          await stream.writeSSE({ event: 'state', data })
+          told = data
+          toldAt = deps.clock.now()
+          if (document.state !== 'queued') return
+        } else if (deps.clock.now() - toldAt > KEEP_ALIVE_MS) {
+          await stream.write(': keep-alive\n\n')
+          toldAt = deps.clock.now()
+        }
+        await deps.clock.sleep(EVENT_POLL_MS)
+      }
+    }) as never
+  })
+  return routes
+}
+
+function unknownDocument(id: string) {
+  return invalid('unknown_document', `there is no document ${JSON.stringify(id.slice(0, 80))}`, 404)
+}
+
+function show({ documentId, visible, latest }: DocumentRecord): ShownDocument {
+  const about = visible ?? latest!
+  return {
+    id: documentId,
+    state: latest!.state,
+    visibleVersion: visible?.version ?? null,
+    latest: {
+      version: latest!.version,
+      state: latest!.state,
+      ...(latest!.error ? { error: latest!.error } : {}),
+    },
+    chunks: visible?.chunks ?? 0,
+    title: about.title,
+    contentType: about.contentType,
+    access: about.access ? [...about.access] : null,
+    guard: [...(visible?.guard ?? [])],
+    publishedAt: new Date(latest!.publishedAt).toISOString(),
+    indexedAt: visible ? new Date(visible.indexedAt).toISOString() : null,
+    lagMs: visible ? visible.indexedAt - visible.publishedAt : null,
+  }
+}
+
+/** Types that a browser shows without running anything. */
+const PASSIVE = /^(?:application\/pdf|text\/plain)(?:;|$)/
+
+function sourceHeaders(contentType: string, filename: string, version: string): Record<string, string> {
+  return {
+    'Content-Type': PASSIVE.test(contentType)
+      ? contentType
+      : contentType.startsWith('text/')
+        ? 'text/plain; charset=utf-8'
+        : 'application/octet-stream',
+    'Content-Disposition': `${PASSIVE.test(contentType) ? 'inline' : 'attachment'}; filename*=UTF-8''${encodeURIComponent(filename)}`,
+    'Content-Security-Policy': "sandbox; default-src 'none'",
+    'Aquifer-Content-Type': encodeURI(contentType),
+    'Aquifer-Version': version,
+  }
+}
+
+/** Nearest-rank quantile; null of nothing. */
+function quantile(values: readonly number[], share: number): number | null {
+  const sorted = [...values].sort((a, b) => a - b)
+  return sorted[Math.max(0, Math.ceil(share * sorted.length) - 1)] ?? null
+}

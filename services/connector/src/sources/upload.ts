@@ -1,0 +1,223 @@
+import { Busboy } from '@fastify/busboy'
+import type { BusboyHeaders } from '@fastify/busboy'
+import { Readable } from 'node:stream'
+import type { ReadableStream } from 'node:stream/web'
+import unpipe from 'unpipe'
+import { accessInput, contentTypeInput, metadataInput, titleInput } from '@aquifer/contracts/document-input'
+import type { Document } from '@aquifer/contracts/types'
+import { AquiferError, invalid } from '@aquifer/runtime/errors'
+import type { z } from 'zod'
+
+/** A JSON body is parsed in one go: beyond this the content is to be sent as it is, which streams. */
+export const MAX_JSON_BYTES = 8 * 1024 * 1024
+const MAX_FIELD_BYTES = 64 * 1024
+const MAX_FILES = 64
+
+type Fields = Pick<Document, 'contentType' | 'filename' | 'title' | 'metadata' | 'access' | 'open'>
+type Taken = Pick<Document, 'content' | 'blob'>
+
+function check<S extends z.ZodType>(schema: S, value: unknown, name: string): z.infer<S> {
+  const result = schema.safeParse(value)
+  if (result.success) return result.data
+  throw invalid('invalid_request', `${name}: ${result.error.issues[0]!.message}`)
+}
+
+function parseJson(text: string, name: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch (cause) {
+    throw invalid('invalid_request', `${name} is not valid JSON`, 400, cause)
+  }
+}
+
+/** A header's text: UTF-8 as it is or in RFC 8187's form (`UTF-8''…`). HTTP hands headers over as Latin-1. */
+function headerText(value: string | undefined): string | undefined {
+  if (value === undefined) return undefined
+  const extended = /^UTF-8'[^']*'(.*)$/i.exec(value)?.[1]
+  if (extended !== undefined) {
+    try {
+      return decodeURIComponent(extended)
+    } catch (cause) {
+      throw invalid('invalid_request', 'a header is not percent-encoded UTF-8', 400, cause)
+    }
+  }
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(Buffer.from(value, 'latin1'))
+  } catch {
+    return value
+  }
+}
+
+/** What the headers of a raw upload say of its document. */
+export function fieldsOfHeaders(header: (name: string) => string | undefined): Fields {
+  const access = headerText(header('aquifer-access'))
+  const metadata = headerText(header('aquifer-metadata'))
+  return {
+    contentType: check(
+      contentTypeInput,
+      header('content-type') ?? 'application/octet-stream',
+      'Content-Type',
+    ),
+    filename: headerText(header('x-filename')) ?? null,
+    title: check(titleInput.nullable(), headerText(header('aquifer-title')) ?? null, 'Aquifer-Title'),
+    metadata:
+      metadata === undefined
+        ? {}
+        : check(metadataInput, parseJson(metadata, 'Aquifer-Metadata'), 'Aquifer-Metadata'),
+    ...accessFields(access),
+  }
+}
+
+/** Groups separated by commas; `*` states that the whole tenant may read; empty means admins only. */
+function accessFields(access: string | undefined): Pick<Fields, 'access' | 'open'> {
+  if (access === undefined) return { access: null, open: false }
+  if (access.trim() === '*') return { access: null, open: true }
+  const groups = access.split(',').map((group) => group.trim())
+  return { access: check(accessInput, groups.filter(Boolean), 'access'), open: false }
+}
+
+/** The whole body as text; past the limit 413 `body_too_large`, without reading on. */
+export async function readText(body: ReadableStream<Uint8Array> | null): Promise<string> {
+  const chunks: Uint8Array[] = []
+  let sizeBytes = 0
+  for await (const chunk of body ?? []) {
+    sizeBytes += chunk.length
+    if (sizeBytes > MAX_JSON_BYTES) {
+      throw invalid(
+        'body_too_large',
+        `a JSON body has at most ${MAX_JSON_BYTES} bytes: send larger content by PUT /v1/documents/{id} or as a form`,
+        413,
+      )
+    }
+    chunks.push(chunk)
+  }
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(Buffer.concat(chunks))
+  } catch (cause) {
+    throw invalid('invalid_json', 'the body is not UTF-8', 400, cause)
+  }
+}
+
+/** The lines of a body, without their ends; a line past the limit comes as null, and the next one follows. */
+export async function* readLines(body: ReadableStream<Uint8Array> | null): AsyncGenerator<Buffer | null> {
+  let held: Uint8Array[] = []
+  let sizeBytes = 0
+  const line = () => (sizeBytes > MAX_JSON_BYTES ? null : Buffer.concat(held))
+  for await (const chunk of body ?? []) {
+    let from = 0
+    for (let end = chunk.indexOf(10); end >= 0; end = chunk.indexOf(10, from)) {
+      sizeBytes += end - from
+      if (sizeBytes <= MAX_JSON_BYTES) held.push(chunk.subarray(from, end))
+      yield line()
+      held = []
+      sizeBytes = 0
+      from = end + 1
+    }
+    sizeBytes += chunk.length - from
+    if (sizeBytes <= MAX_JSON_BYTES) held.push(chunk.subarray(from))
+    else held = []
+  }
+  if (sizeBytes > 0) yield line()
+}
+
+export interface UploadedFile {
+  readonly id: string | null
+  readonly fields: Fields
+  readonly taken: Taken
+}
+
+/**
+ * Reads a multipart form as it streams in: the fields `id`, `title`, `access`, `metadata` before the files they describe. Past a
+ * limit the request is detached at once and the error is 413; `discard` is called for what had been stored.
+ */
+export async function readForm(
+  headers: { 'content-type': string },
+  body: ReadableStream<Uint8Array>,
+  take: (content: Readable) => Promise<Taken>,
+  discard: (taken: Taken) => Promise<void>,
+): Promise<UploadedFile[]> {
+  const parser = createParser(headers)
+  const source = Readable.fromWeb(body)
+  const texts = new Map<string, string>()
+  const files: Promise<UploadedFile>[] = []
+  const finished = Promise.withResolvers<void>()
+  const fail = (error: unknown) => {
+    unpipe(source)
+    source.destroy()
+    finished.reject(
+      error instanceof AquiferError
+        ? error
+        : invalid('invalid_form', `the form does not read: ${String(error)}`, 400, error),
+    )
+  }
+  parser.on('field', (name, value, nameCut, valueCut) => {
+    if (nameCut || valueCut)
+      fail(
+        invalid(
+          'body_too_large',
+          `the form field ${name.slice(0, 40)} is longer than ${MAX_FIELD_BYTES} bytes`,
+          413,
+        ),
+      )
+    texts.set(name, value)
+  })
+  parser.on('file', (_name, content, filename, _encoding, mimeType) => {
+    const described = new Map(texts)
+    const file = (async () => ({
+      id: described.get('id') ?? null,
+      fields: fieldsOfForm(described, filename, mimeType),
+      taken: await take(content as Readable),
+    }))()
+    // A failure ends the form; the others are waited for below.
+    file.catch((error: unknown) => {
+      content.resume()
+      fail(error)
+    })
+    files.push(file)
+  })
+  parser.on('filesLimit', () =>
+    fail(invalid('too_many_files', `a form holds at most ${MAX_FILES} files`, 413)),
+  )
+  parser.on('error', fail)
+  parser.on('finish', () => finished.resolve())
+  source.on('error', fail)
+  source.pipe(parser)
+  try {
+    await finished.promise
+    if (files.length === 0) throw invalid('invalid_form', 'the form holds no file')
+    return await Promise.all(files)
+  } catch (error) {
+    for (const settled of await Promise.allSettled(files))
+      if (settled.status === 'fulfilled') await discard(settled.value.taken)
+    throw error
+  }
+}
+
+function createParser(headers: { 'content-type': string }) {
+  try {
+    return new Busboy({
+      headers: headers as BusboyHeaders,
+      limits: { files: MAX_FILES, fields: 64, fieldSize: MAX_FIELD_BYTES, headerPairs: 64 },
+    })
+  } catch (cause) {
+    throw invalid('invalid_form', `the form does not read: ${String(cause)}`, 400, cause)
+  }
+}
+
+function fieldsOfForm(
+  texts: ReadonlyMap<string, string>,
+  filename: string | undefined,
+  mimeType: string,
+): Fields {
+  const metadata = texts.get('metadata')
+  const access = texts.get('access')
+  return {
+    contentType: check(contentTypeInput, texts.get('contentType') ?? mimeType, 'contentType'),
+    filename: filename ?? null,
+    title: check(titleInput.nullable(), texts.get('title') ?? null, 'title'),
+    metadata: metadata === undefined ? {} : check(metadataInput, parseJson(metadata, 'metadata'), 'metadata'),
+    ...(access?.trimStart().startsWith('[')
+      ? { access: check(accessInput, parseJson(access, 'access'), 'access'), open: false }
+      : accessFields(access)),
+  }
+}
