@@ -1,12 +1,11 @@
-import { spawn } from 'node:child_process'
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { createInterface } from 'node:readline'
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { matchesFilter } from '@aquifer/contracts/filter'
 import type { IndexQuery, Point, VectorIndex, VectorIndexAdmin } from '@aquifer/stores/vector-index'
 import { anyFilter, anyMetadata } from './filters.ts'
+import { killedAfter } from './kill.ts'
 import { COLLECTION, cosine, ids, point, randomUnit, seeded, unit, version } from './points.ts'
 
 export interface VectorIndexAdapter {
@@ -486,8 +485,8 @@ function survival(behaviour: Behaviour): void {
       await admin.close()
       const acknowledged = new Set<string>()
       for (const after of [3, 40]) {
-        for (const documentId of await killedAfter(after, adapter.module!, location))
-          acknowledged.add(documentId)
+        const written = await killedAfter(after, 'vector-index-child.ts', [adapter.module!, location])
+        for (const documentId of written) acknowledged.add(documentId)
         const again = await adapter.open(location)
         const index = await again.open(COLLECTION)
         const documents = await index.scan({ limit: 100_000 })
@@ -520,21 +519,6 @@ function survival(behaviour: Behaviour): void {
       expect(await index.count()).toBe(400)
     },
   )
-}
-
-/** Runs the writing child, kills it when it has acknowledged so many documents, and says which it had. */
-async function killedAfter(count: number, module: string, location: string): Promise<string[]> {
-  const script = new URL('vector-index-child.ts', import.meta.url).pathname
-  const child = spawn(process.execPath, [script, module, location], { stdio: ['ignore', 'pipe', 'inherit'] })
-  const exited = new Promise<void>((resolve) => child.once('exit', () => resolve()))
-  const acknowledged: string[] = []
-  for await (const line of createInterface({ input: child.stdout })) {
-    acknowledged.push(line)
-    if (acknowledged.length === count) child.kill('SIGKILL')
-  }
-  await exited
-  expect(acknowledged.length).toBeGreaterThanOrEqual(count)
-  return acknowledged
 }
 
 /** Files below a directory that hold the text, in any of the ways it may be written there. */

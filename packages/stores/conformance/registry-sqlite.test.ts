@@ -1,0 +1,4 @@
+import { registryAdapter } from './adapters/sqlite.ts'
+import { registryConformance } from './registry.ts'
+
+registryConformance('sqlite', registryAdapter)
