@@ -14,6 +14,8 @@ export interface Embedder {
   readonly name: string
   readonly dimensions: number
   readonly maxTokens: number
+  /** `tokenizer.json` that counts as this embedder does; null where there is none to be had. */
+  readonly tokenizerPath: string | null
   /** Set where this is a makeshift, with what to do about it. */
   readonly warning: string | null
   embed(passages: readonly Passage[], options: EmbedOptions): Promise<Embedding[]>

@@ -1,0 +1,45 @@
+/** A matrix [rows, columns] as int8 with one scale a column: value = int8 × scale. */
+export interface QuantizedMatrix {
+  readonly values: Int8Array
+  readonly scales: Float32Array
+}
+
+const MAX_STEP = 127
+
+/** Symmetric, one scale a column. */
+export function quantizeColumns(matrix: Float32Array, rows: number, columns: number): QuantizedMatrix {
+  const scales = new Float32Array(columns)
+  for (let row = 0; row < rows; row++)
+    for (let column = 0; column < columns; column++)
+      scales[column] = Math.max(scales[column]!, Math.abs(matrix[row * columns + column]!))
+  for (let column = 0; column < columns; column++) scales[column] = scales[column]! / MAX_STEP || 1
+  const values = new Int8Array(rows * columns)
+  for (let index = 0; index < values.length; index++)
+    values[index] = Math.round(matrix[index]! / scales[index % columns]!)
+  return { values, scales }
+}
+
+/** [out, in] as a linear layer keeps it → [in, out] as MatMul takes it. */
+export function transpose(matrix: Float32Array, rows: number, columns: number): Float32Array {
+  const result = new Float32Array(matrix.length)
+  for (let row = 0; row < rows; row++)
+    for (let column = 0; column < columns; column++)
+      result[column * rows + row] = matrix[row * columns + column]!
+  return result
+}
+
+/** Matrices [rows, c1], [rows, c2], … side by side. */
+export function besides(matrices: readonly Float32Array[], rows: number): Float32Array {
+  const widths = matrices.map((matrix) => matrix.length / rows)
+  const width = widths.reduce((sum, each) => sum + each, 0)
+  const result = new Float32Array(rows * width)
+  for (let row = 0; row < rows; row++) {
+    let at = row * width
+    matrices.forEach((matrix, index) => {
+      const columns = widths[index]!
+      result.set(matrix.subarray(row * columns, (row + 1) * columns), at)
+      at += columns
+    })
+  }
+  return result
+}
