@@ -123,6 +123,20 @@ export const deliveryCases: Record<string, Case> = {
     expect(records.map(textOf)).toEqual(['0', '1'])
     expect(await t.log().lag('group', topic)).toBe(2)
   },
+  'poison: attempts count on while uncommitted records before it are repeated': async (t) => {
+    const topic = await t.topic()
+    await t.log().append(topic, [...numbered('key', 2), record('key', 'poison')])
+    const attempts: number[] = []
+    await t.subscribe(
+      topic,
+      async (batch) => {
+        if (textOf(batch.records[0]!) === 'poison') throw new Error('poison')
+      },
+      { maxBatchRecords: 1, onError: (_, { attempt }) => attempts.push(attempt) },
+    )
+    await t.until(() => attempts.length >= 4, 'four attempts')
+    expect(attempts.slice(0, 4)).toEqual([1, 2, 3, 4])
+  },
   'dependency down: a handler that fails for long gets everything, in order, when it works again': async (
     t,
   ) => {
@@ -266,6 +280,13 @@ export const deliveryCases: Record<string, Case> = {
     expect(records).toHaveLength(1)
     subscription.resume()
     await t.until(() => records.length === 6, 'delivered after resume')
+    await t.log().append(topic, [record('key', 'on its way when paused')])
+    subscription.pause()
+    const before = records.length
+    await t.until(() => other.records.length === 7, 'another group has it')
+    expect(records).toHaveLength(before)
+    subscription.resume()
+    await t.until(() => records.length === 7, 'delivered after the second resume')
   },
   'stop: a handler under way is waited for and may commit': async (t) => {
     const topic = await t.topic()

@@ -115,10 +115,41 @@ export const groupCases: Record<string, Case> = {
     await t.until(() => records.length === 1, 'the next record')
     expect(records.map(textOf)).toEqual(['next'])
   },
+  'rebalance: who joins while the last member is leaving waits for its handler': async (t) => {
+    const topic = await t.topic()
+    const other = await t.topic()
+    await t.log().append(topic, numbered('key', 4))
+    const gate = Promise.withResolvers<void>()
+    let batch: Batch | undefined
+    const leaving = await t.subscribe(topic, async (delivered) => {
+      batch = delivered
+      await gate.promise
+      await commitAll(delivered)
+    })
+    await t.until(() => batch !== undefined, 'in the handler')
+    const stopped = leaving.stop()
+    const { records, handler } = collector()
+    const beside = collector()
+    const joined = t.subscribe(topic, handler)
+    await t.subscribe(other, beside.handler, { group: 'other' })
+    await t.log().append(other, numbered('key', 1))
+    await t.until(() => beside.records.length === 1, 'another group goes on')
+    expect(records).toEqual([])
+    gate.resolve()
+    await stopped
+    await joined
+    await t.log().append(topic, [record('key', 'next')])
+    await t.until(() => records.length === 1, 'the next record')
+    expect(records.map(textOf)).toEqual(['next'])
+  },
   'rebalance: a batch that was handed over but not committed goes to the new owner': async (t) => {
     const topic = await t.topic({ partitions: 2 })
     const held: Batch[] = []
-    const first = await t.subscribe(topic, async (batch) => void held.push(batch))
+    let commits = false
+    const first = await t.subscribe(topic, async (batch) => {
+      held.push(batch)
+      if (commits) await commitAll(batch)
+    })
     await t.until(() => first.assignment().length === 2, 'assigned')
     await t.log().append(
       topic,
@@ -135,8 +166,14 @@ export const groupCases: Record<string, Case> = {
     expect(lost.every(({ signal }) => signal.aborted)).toBe(true)
     for (const batch of lost)
       await expect(commitAll(batch)).rejects.toMatchObject({ code: 'partition_lost', retryable: true })
+    // A log may take all partitions back for a moment: then what the first member keeps comes to it again.
+    commits = true
     const [kept] = first.assignment()
-    for (const batch of held.filter(({ partition }) => partition === kept!.partition)) await commitAll(batch)
+    for (const batch of held.filter(({ partition }) => partition === kept!.partition)) {
+      await commitAll(batch).catch((error: unknown) =>
+        expect(error).toMatchObject({ code: 'partition_lost' }),
+      )
+    }
     await t.until(async () => (await t.log().lag('group', topic)) === 0, 'all committed')
   },
   'commit: after the partition is lost it changes nothing': async (t) => {

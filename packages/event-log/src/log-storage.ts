@@ -43,7 +43,7 @@ export interface PartitionRef {
 export interface StoredTopic {
   readonly spec: TopicSpec
   /** In the order of their numbers; `next` is the offset that the next record gets. */
-  readonly partitions: readonly (PartitionRef & { readonly next: number })[]
+  readonly partitions: readonly (PartitionRef & { next: number })[]
 }
 
 export interface StoredRecord {
