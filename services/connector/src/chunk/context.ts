@@ -24,20 +24,40 @@ export function createSections(
   const runs: { headings: readonly string[]; blocks: Block[] }[] = []
   for (const block of blocks) {
     const open = runs.at(-1)
-    if (open && block.kind !== 'heading' && open.headings === block.headings) open.blocks.push(block)
+    if (open && block.kind !== 'heading' && samePath(open.headings, block.headings)) open.blocks.push(block)
     else runs.push({ headings: block.headings, blocks: [block] })
   }
   const most = Math.floor(maxTokens * CONTEXT_SHARE)
-  const tokens = countTokens(runs.map((run) => passageContext(title, run.headings)))
-  return runs.map((run, i) => {
+  const contextTokens = createContextRuler(title, runs, countTokens)
+  return runs.map((run) => {
     let { headings } = run
-    let contextTokens = tokens[i]!
-    while (contextTokens > most && headings.length > 0) {
-      headings = shorten(headings)
-      contextTokens = countTokens([passageContext(title, headings)])[0]!
-    }
-    return { blocks: run.blocks, headings, contextTokens }
+    while (contextTokens(headings) > most && headings.length > 0) headings = shorten(headings)
+    return { blocks: run.blocks, headings, contextTokens: contextTokens(headings) }
   })
+}
+
+function samePath(a: readonly string[], b: readonly string[]): boolean {
+  return a === b || (a.length === b.length && a.every((heading, i) => heading === b[i]))
+}
+
+/** Tokens of a context, summed over its parts, each of which is counted once. */
+function createContextRuler(
+  title: string | null,
+  runs: readonly { readonly headings: readonly string[] }[],
+  countTokens: CountTokens,
+): (headings: readonly string[]) => number {
+  const names = [...new Set(runs.flatMap((run) => run.headings.at(-1) ?? []))]
+  // Each with the one mark that stands after it, between two headings or at the end.
+  const part = (name: string) => passageContext(name, [])
+  const known = new Map<string, number>()
+  for (const [i, tokens] of countTokens(names.map(part)).entries()) known.set(names[i]!, tokens)
+  const count = (name: string) => {
+    const tokens = known.get(name) ?? countTokens([part(name)])[0]!
+    known.set(name, tokens)
+    return tokens
+  }
+  const titleTokens = title === null ? 0 : countTokens([passageContext(title, [])])[0]!
+  return (headings) => headings.reduce((sum, heading) => sum + count(heading), titleTokens)
 }
 
 /** The innermost heading says most of a passage: outer ones go first, then its own end. */

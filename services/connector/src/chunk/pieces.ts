@@ -40,11 +40,10 @@ export function cutPieces(
   countTokens: CountTokens,
 ): Piece[] {
   const blocks = sections.flatMap((section) => section.blocks.map((block) => ({ block, section })))
-  const sizes = measure(
-    text,
+  const ruler = createRuler(text, maxCharacters / 2, countTokens)
+  const sizes = ruler.measure(
     blocks.map(({ block }) => [block.start, block.end]),
     text.length,
-    countTokens,
   )
   const pieces: Piece[] = []
   for (const [i, { block, section }] of blocks.entries()) {
@@ -54,7 +53,7 @@ export function cutPieces(
     const taken = before?.heading && before.section === section && !heading ? before.tokens : 0
     const limit = Math.max(1, maxTokens - section.contextTokens)
     const tokens = sizes[i]!
-    if (tokens <= limit - taken && block.end - block.start <= maxCharacters / 2) {
+    if (tokens <= limit - taken) {
       const { start, end } = block
       pieces.push({ start, end, tokens, section, heading, depth: 0, tableHeader: null, headerTokens: 0 })
       continue
@@ -65,7 +64,7 @@ export function cutPieces(
       tokens: Math.max(1, limit - header.tokens - Math.min(taken, limit / 2)),
       characters: maxCharacters / 2,
     }
-    for (const [k, part] of cutBlock(text, block, next, room, countTokens).entries())
+    for (const [k, part] of cutBlock(text, block, next, room, ruler).entries())
       pieces.push({
         ...part,
         section,
@@ -92,17 +91,17 @@ const CUTTERS: readonly ((text: string, start: number, end: number, room: Room) 
 
 type Part = Pick<Piece, 'start' | 'end' | 'tokens' | 'depth'>
 
-function cutBlock(text: string, block: Block, next: number, room: Room, countTokens: CountTokens): Part[] {
+function cutBlock(text: string, block: Block, next: number, room: Room, ruler: Ruler): Part[] {
   // Rows and lines of code are no sentences.
   const first = block.kind === 'table' || block.kind === 'code' ? 1 : 0
   const cut = (from: number, to: number, end: number, depth: number): Part[] => {
     const cutter = CUTTERS[depth]!
     const ranges = cutter(text, from, to, room)
-    const sizes = measure(text, ranges, end, countTokens)
+    const sizes = cutter === cutCodePoints ? ruler.measureEndless(ranges) : ruler.measure(ranges, end)
     return ranges.flatMap(([start, stop], i) => {
       const tokens = sizes[i]!
-      const fits = tokens <= room.tokens && stop - start <= room.characters
-      if (fits || depth === CUTTERS.length - 1) return { start, end: stop, tokens, depth: depth + 1 }
+      if (tokens <= room.tokens || cutter === cutCodePoints)
+        return { start, end: stop, tokens, depth: depth + 1 }
       return cut(start, stop, ranges[i + 1]?.[0] ?? end, depth + 1)
     })
   }
@@ -110,9 +109,33 @@ function cutBlock(text: string, block: Block, next: number, room: Room, countTok
   return head ? [{ ...head, depth: 0 }, ...rest] : []
 }
 
-/** Tokens from each range's start to the next one's, so that the blanks between are counted too. */
-function measure(text: string, ranges: readonly Range[], end: number, countTokens: CountTokens): number[] {
-  return countTokens(ranges.map(([start], i) => text.slice(start, ranges[i + 1]?.[0] ?? end)))
+interface Ruler {
+  /** Tokens from each range's start to the next one's, so that the blanks between are counted too. Infinity for what is
+   * too long whatever its tokens are. */
+  measure(ranges: readonly Range[], end: number): number[]
+  /** Tokens of parts of words without end. */
+  measureEndless(ranges: readonly Range[]): number[]
+}
+
+/** So much of what is no language is tokenized; of the rest each byte counts as a token, which none exceeds. */
+const MAX_ENDLESS = 1 << 18
+
+function createRuler(text: string, maxCharacters: number, countTokens: CountTokens): Ruler {
+  let endless = 0
+  return {
+    measure(ranges, end) {
+      const stop = (i: number) => ranges[i + 1]?.[0] ?? end
+      const short = ranges.map(([from, to]) => to - from <= maxCharacters)
+      const counted = countTokens(ranges.flatMap(([from], i) => (short[i] ? text.slice(from, stop(i)) : [])))
+      let next = 0
+      return short.map((isShort) => (isShort ? counted[next++]! : Infinity))
+    },
+    measureEndless(ranges) {
+      const slices = ranges.map(([from, to]) => text.slice(from, to))
+      endless += slices.length === 0 ? 0 : ranges.at(-1)![1] - ranges[0]![0]
+      return endless <= MAX_ENDLESS ? countTokens(slices) : slices.map((slice) => Buffer.byteLength(slice))
+    },
+  }
 }
 
 function cutLines(text: string, start: number, end: number): Range[] {
@@ -134,7 +157,9 @@ function cutLines(text: string, start: number, end: number): Range[] {
 /** Runs of words, up to a character for each token that fits, so that a run's tokens fit whatever its words are. */
 function cutWords(text: string, start: number, end: number, { tokens }: Room): Range[] {
   const ranges: Range[] = []
-  const word = /\S+/gu
+  // Without the flag u: with it, a run of millions of code points overflows the stack of the matcher.
+  // oxlint-disable-next-line require-unicode-regexp
+  const word = /\S+/g
   word.lastIndex = start
   let open: [number, number] | null = null
   for (let found = word.exec(text); found && found.index < end; found = word.exec(text)) {

@@ -31,12 +31,15 @@ export interface LoadLimits {
   readonly maxPages: number
   /** UTF-16 units of extracted text. */
   readonly maxCharacters: number
+  /** Headings, paragraphs, list items, tables. */
+  readonly maxBlocks: number
 }
 
 export const defaultLoadLimits: LoadLimits = {
   maxBytes: 64 * 1024 * 1024,
   maxPages: 5000,
   maxCharacters: 32 * 1024 * 1024,
+  maxBlocks: 300_000,
 }
 
 export interface LoadInput {
@@ -89,6 +92,11 @@ export function createDocumentBuilder(limits: LoadLimits): DocumentBuilder {
     if (indent > 0) append('  '.repeat(Math.min(indent, 8)))
     const start = length
     append(text)
+    if (blocks.length >= limits.maxBlocks)
+      throw loadFailure(
+        'too_large',
+        `the document has more than ${limits.maxBlocks} paragraphs and list items: publish it in parts`,
+      )
     blocks.push({ kind, start, end: length, headings: path })
     last = { kind, text }
   }
