@@ -20,6 +20,7 @@ export function createLexicalEmbedder(warning = DEFAULT_WARNING): Embedder {
     name: 'lexical (hashed terms, no model)',
     dimensions: DIMENSIONS,
     maxTokens: MAX_TOKENS,
+    tokenizerPath: null,
     warning,
     async embed(passages, { signal }) {
       const embeddings: Embedding[] = []

@@ -88,6 +88,7 @@ async function start(model: ModelFiles, plan: Plan, options: OnnxOptions): Promi
     name: `${model.name} (${precision}, ${device})`,
     dimensions,
     maxTokens,
+    tokenizerPath: model.tokenizer,
     warning: plan.warning,
     embed: (passages, embedOptions) => pool.embed(passages, embedOptions),
     countTokens: (texts) => pool.countTokens(texts),

@@ -1,5 +1,5 @@
 import { join } from 'node:path'
-import { AquiferError, invalid } from '@aquifer/runtime/errors'
+import { invalid } from '@aquifer/runtime/errors'
 import type { Embedder } from './embedder.ts'
 import type { ModelSpec, PullProgress } from './pull.ts'
 
@@ -9,17 +9,11 @@ export interface OpenEmbedderOptions {
   readonly env?: Readonly<Record<string, string | undefined>>
   /** For `openai:`. */
   readonly apiKey?: string
-  /** Threads that embed documents; one a core unless told. */
-  readonly documentWorkers?: number
-  readonly onProgress?: (progress: PullProgress) => void
+  /** That embed documents; one a core unless told. */
+  readonly threads?: number | undefined
+  /** Takes a line for people, now and then, while a model is fetched. */
+  readonly onProgress?: (line: string) => void
   readonly signal?: AbortSignal
-}
-
-const tokenizers = new WeakMap<Embedder, string>()
-
-/** Path of the `tokenizer.json` that this embedder reads texts with, for `openTokenizer`; null where it is not here. */
-export function tokenizerOf(embedder: Embedder): string | null {
-  return tokenizers.get(embedder) ?? null
 }
 
 /**
@@ -30,8 +24,8 @@ export function tokenizerOf(embedder: Embedder): string | null {
  *   openai:https://host/v1?maxTokens=512#model
  *   lexical:
  *
- * A named model that cannot be had gives the lexical embedder, whose `warning` says why. Throws `invalid_config`, and
- * what the adapters throw.
+ * Throws `invalid_config`, `model_unavailable` where a model cannot be fetched (`lexical:` can stand in), and what the
+ * adapters throw.
  */
 export async function openEmbedder(url: string, options: OpenEmbedderOptions): Promise<Embedder> {
   const scheme = url.slice(0, url.indexOf(':') + 1)
@@ -50,29 +44,32 @@ async function openOnnx(url: string, options: OpenEmbedderOptions): Promise<Embe
     import('./onnx-embedder.ts'),
     import('./pull.ts'),
   ])
-  const fallbackDir = join(options.dataDir, 'models')
-  try {
-    const name = decodeURIComponent(pathname)
-    const model = name.includes('/')
-      ? await pull.modelInFolder(name)
-      : await pull.pullModel(specOf(name, pull.DEFAULT_MODEL), {
-          ...options,
-          cacheDirs: [fallbackDir, pull.userModelCache(options.env ?? {})],
-        })
-    const { documentWorkers } = options
-    const embedder = await createOnnxEmbedder(model, {
-      ...settings,
-      ...(documentWorkers === undefined ? {} : { documentWorkers }),
-      fallbackDir,
-    })
-    tokenizers.set(embedder, model.tokenizer)
-    return embedder
-  } catch (error) {
-    if (!(error instanceof AquiferError) || error.code !== 'model_unavailable') throw error
-    const { createLexicalEmbedder } = await import('./lexical-embedder.ts')
-    return createLexicalEmbedder(
-      `No embedding model: ${error.message} Until then words are compared, not meanings, and search finds less.`,
-    )
+  const { dataDir, env = {}, signal, onProgress = () => {}, threads } = options
+  const fallbackDir = join(dataDir, 'models')
+  const name = decodeURIComponent(pathname)
+  const model = name.includes('/')
+    ? await pull.modelInFolder(name)
+    : await pull.pullModel(specOf(name, pull.DEFAULT_MODEL), {
+        cacheDirs: [fallbackDir, pull.userModelCache(env)],
+        onProgress: progressLines(name, onProgress),
+        ...(signal && { signal }),
+      })
+  return await createOnnxEmbedder(model, {
+    ...settings,
+    ...(threads !== undefined && { documentWorkers: threads }),
+    fallbackDir,
+  })
+}
+
+/** A line for every tenth of a file. */
+function progressLines(model: string, write: (line: string) => void): (progress: PullProgress) => void {
+  let last = ''
+  return ({ source, file, doneBytes, totalBytes }) => {
+    const tenths = Math.floor((10 * doneBytes) / totalBytes)
+    const line = `${model}: ${file} from the ${source}, ${tenths * 10} % of ${Math.ceil(totalBytes / 1e6)} MB`
+    if (line === last) return
+    last = line
+    write(line)
   }
 }
 
