@@ -1,0 +1,166 @@
+import { createHash, randomUUID } from 'node:crypto'
+import { createWriteStream } from 'node:fs'
+import { mkdir, open, readdir, readFile, rename, rm, rmdir, stat } from 'node:fs/promises'
+import { dirname, join, relative } from 'node:path'
+import { Readable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
+import { AquiferError, errorMessage, invalid, unavailable } from '@aquifer/runtime/errors'
+import type { Blobs } from './port.ts'
+
+const MAX_KEY_LENGTH = 1024
+const NAME = /^[A-Za-z0-9._-]{1,200}$/
+/** Ends a file's name and may not stand in a key: so `a` and `a/b` can both be keys. */
+const FILE_MARK = '~'
+const HASHED_AT_ONCE = 256 * 1024
+const MAX_RENAMES = 16
+
+/**
+ * Blobs as files, in a directory that one process owns.
+ *
+ *  B1  Content is written beside, synced, then renamed into place, and the folder synced: all of it or the old one.
+ *  B2  What a killed process left half written lies in `incoming`, which is emptied at open.
+ */
+export async function openFileBlobs({ path }: { path: string }): Promise<Blobs> {
+  const root = join(path, 'blobs')
+  const incoming = join(path, 'incoming')
+  await rm(incoming, { recursive: true, force: true })
+  await mkdir(incoming, { recursive: true })
+  await mkdir(root, { recursive: true })
+
+  const fileOf = (key: string): string => join(root, `${checkKey(key)}${FILE_MARK}`)
+  const folderOf = (prefix: string): string => join(root, checkPrefix(prefix))
+
+  /** Removes folders that a deletion left empty, up to the root. */
+  async function removeEmpty(folder: string): Promise<void> {
+    for (let at = folder; at !== root && !relative(root, at).startsWith('..'); at = dirname(at)) {
+      try {
+        await rmdir(at)
+      } catch (error) {
+        if (codeOf(error) !== 'ENOENT') return
+      }
+    }
+  }
+
+  async function place(from: string, to: string): Promise<void> {
+    for (let attempt = 1; ; attempt++) {
+      await mkdir(dirname(to), { recursive: true })
+      try {
+        await rename(from, to)
+        return await syncFolder(dirname(to))
+      } catch (error) {
+        // A deletion may have taken the empty folder away in between.
+        if (codeOf(error) !== 'ENOENT' || attempt === MAX_RENAMES) throw error
+      }
+    }
+  }
+
+  return {
+    async put(key, content, { maxBytes = Number.POSITIVE_INFINITY } = {}) {
+      const target = fileOf(key)
+      const temporary = join(incoming, randomUUID())
+      const hash = createHash('sha256')
+      let sizeBytes = 0
+      async function* measured(source: AsyncIterable<Buffer | string>): AsyncGenerator<Buffer> {
+        for await (const chunk of source) {
+          const bytes = typeof chunk === 'string' ? Buffer.from(chunk) : chunk
+          sizeBytes += bytes.length
+          if (sizeBytes > maxBytes) {
+            throw invalid('content_too_large', `${key}: more than ${maxBytes} bytes`, 413)
+          }
+          hash.update(bytes)
+          yield bytes
+        }
+      }
+      try {
+        const source = Buffer.isBuffer(content) ? Readable.from(slices(content)) : content
+        await pipeline(source, measured, createWriteStream(temporary, { flush: true }))
+        await place(temporary, target)
+      } catch (error) {
+        await rm(temporary, { force: true })
+        throw failure(error)
+      }
+      return { sizeBytes, sha256: hash.digest('hex') }
+    },
+    get: async (key) => await unlessMissing(readFile(fileOf(key))),
+    async stream(key) {
+      const file = await unlessMissing(open(fileOf(key)))
+      return file && file.createReadStream()
+    },
+    async list(prefix) {
+      const folder = folderOf(prefix)
+      const entries = (await unlessMissing(readdir(folder, { recursive: true, withFileTypes: true }))) ?? []
+      return entries
+        .filter((entry) => entry.isFile())
+        .map((entry) => relative(root, join(entry.parentPath, entry.name)).slice(0, -FILE_MARK.length))
+        .sort()
+    },
+    async delete(key) {
+      const file = fileOf(key)
+      await rm(file, { force: true }).catch(rethrow)
+      await removeEmpty(dirname(file))
+    },
+    async deletePrefix(prefix) {
+      const folder = folderOf(prefix)
+      await rm(folder, { recursive: true, force: true }).catch(rethrow)
+      await removeEmpty(dirname(folder))
+    },
+    async ping() {
+      await stat(root).catch(rethrow)
+    },
+    close: async () => {},
+  }
+}
+
+/** Throws `invalid_key`. No name is `.` or `..`: a key never leads out of the store. */
+function checkKey(key: string): string {
+  const names = key.split('/')
+  if (key.length > MAX_KEY_LENGTH || !names.every((name) => NAME.test(name) && !/^\.+$/.test(name))) {
+    throw invalid(
+      'invalid_key',
+      `${JSON.stringify(key.slice(0, 100))} is not names of [A-Za-z0-9._-] separated by /`,
+    )
+  }
+  return key
+}
+
+function checkPrefix(prefix: string): string {
+  if (!prefix.endsWith('/'))
+    throw invalid('invalid_key', `a prefix ends in /, ${JSON.stringify(prefix)} does not`)
+  return checkKey(prefix.slice(0, -1))
+}
+
+function* slices(content: Buffer): Generator<Buffer> {
+  for (let at = 0; at < content.length; at += HASHED_AT_ONCE) yield content.subarray(at, at + HASHED_AT_ONCE)
+}
+
+async function syncFolder(path: string): Promise<void> {
+  const folder = await open(path)
+  try {
+    await folder.sync()
+  } finally {
+    await folder.close()
+  }
+}
+
+async function unlessMissing<T>(reading: Promise<T>): Promise<T | null> {
+  try {
+    return await reading
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT') return null
+    throw failure(error)
+  }
+}
+
+function codeOf(error: unknown): string | undefined {
+  return (error as NodeJS.ErrnoException).code
+}
+
+function failure(error: unknown): unknown {
+  // What the source itself failed with stays as it is; only the file system's errors carry a system call.
+  if (error instanceof AquiferError || (error as NodeJS.ErrnoException).syscall === undefined) return error
+  return unavailable('blob_store_failed', errorMessage(error), error)
+}
+
+function rethrow(error: unknown): never {
+  throw failure(error)
+}
