@@ -21,9 +21,9 @@ export const registrySchema = `
     latest_version TEXT AS (latest ->> 'version'),
     state TEXT AS (latest ->> 'state'),
     PRIMARY KEY (tenant, document_id)
-  ) STRICT, WITHOUT ROWID;
+  ) STRICT;
   CREATE INDEX IF NOT EXISTS registry_by_state ON registry (tenant, state, document_id, chunks);
-  CREATE INDEX IF NOT EXISTS registry_by_time ON registry (tenant, indexed_at, lag_ms) WHERE visible IS NOT NULL;
+  CREATE INDEX IF NOT EXISTS registry_by_time ON registry (tenant, indexed_at, lag_ms) WHERE indexed_at IS NOT NULL;
 `
 
 const MAX_LAGS = 1000
@@ -140,7 +140,7 @@ export function createSqliteRegistry(database: Database): Registry {
     },
     async recentLags(tenant) {
       const rows = await database.all(
-        'SELECT lag_ms FROM registry WHERE tenant = ? AND visible IS NOT NULL ORDER BY indexed_at DESC LIMIT ?',
+        'SELECT lag_ms FROM registry WHERE tenant = ? AND indexed_at IS NOT NULL ORDER BY indexed_at DESC LIMIT ?',
         tenant,
         MAX_LAGS,
       )
