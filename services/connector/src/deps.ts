@@ -10,15 +10,11 @@ import type { DocumentFiles } from '@aquifer/stores/document-files'
 import type { Registry } from '@aquifer/stores/registry'
 import type { ParsePool } from './parse-pool.ts'
 
-export interface ConnectorDeps {
+interface CommonDeps {
   readonly log: EventLog
   readonly registry: Registry
   readonly blobs: Blobs
-  readonly cache: Cache
   readonly files: DocumentFiles
-  readonly parsePool: ParsePool
-  /** Hash of the parser, chunker and embedder settings: chunks of another build are other chunks. */
-  readonly build: string
   readonly limits: ConnectorLimits
   readonly clock: Clock
   readonly random: () => number
@@ -27,8 +23,28 @@ export interface ConnectorDeps {
   readonly metrics: Metrics
   readonly tracing: Tracing
   readonly probe: Probe
+}
+
+/** What puts documents on the log. */
+export interface PublisherDeps extends CommonDeps {
+  /** Registries of other generations: a deletion binds all of them at once. */
+  readonly alsoDelete: () => readonly Registry[]
+}
+
+/** What the routes need. */
+export interface DoorDeps extends PublisherDeps {
+  readonly cache: Cache
   /** What `/v1/status` says of the parts that other services own. */
   readonly status: () => Promise<StatusParts>
+}
+
+/** What the consumer of the documents topics needs. */
+export interface ConsumerDeps extends CommonDeps {
+  readonly parsePool: ParsePool
+  /** Hash of the parser, chunker and embedder settings: chunks of another build are other chunks. */
+  readonly build: string
+  /** Consumer group. */
+  readonly group: string
 }
 
 export interface ConnectorLimits {

@@ -2,6 +2,8 @@ import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 
+import { DOCUMENT_POLICY } from '@aquifer/guard/policy'
+import type { GuardPolicy } from '@aquifer/guard/policy'
 import { errorMessage, invalid, unavailable } from '@aquifer/runtime/errors'
 import { Piscina } from 'piscina'
 
@@ -36,6 +38,8 @@ export interface ParsePoolOptions {
   readonly tokenizerPath: string | null
   readonly chunk?: Partial<ChunkOptions>
   readonly limits?: Partial<LoadLimits>
+  /** Default: marks what is suspicious. */
+  readonly guard?: GuardPolicy
   readonly threads?: number
   readonly timeoutMs?: number
   /** Of one worker's heap, and again of the buffers beside it. */
@@ -53,6 +57,7 @@ export function createParsePool(options: ParsePoolOptions): ParsePool {
   const settings = {
     limits: { ...defaultLoadLimits, ...options.limits },
     chunk: { ...defaultChunkOptions, ...options.chunk },
+    guard: options.guard ?? DOCUMENT_POLICY,
   }
   const workerFile = options.workerFile ?? new URL('./parse-worker.ts', import.meta.url)
   const pool = new Piscina({
@@ -99,6 +104,7 @@ export function createParsePool(options: ParsePoolOptions): ParsePool {
       loader: LOADER_VERSION,
       chunker: CHUNKER_VERSION,
       ...settings.chunk,
+      guard: settings.guard,
       tokens: tokenizerPath === null ? 'characters/4' : sha256(tokenizerPath),
     }),
     async parse(input, signal) {

@@ -1,8 +1,11 @@
 import type { Chunk } from '@aquifer/contracts/types'
+import { screenDocument } from '@aquifer/guard/policy'
+import type { Action, GuardPolicy } from '@aquifer/guard/policy'
 
 import { chunkDocument } from './chunk/chunk.ts'
 import type { ChunkOptions, CountTokens } from './chunk/chunk.ts'
 import { fitTitle } from './chunk/context.ts'
+import { redactDocument } from './redact-document.ts'
 import type { LoadLimits } from './load/document.ts'
 import { loadDocument } from './load/loaders.ts'
 import type { SourceFile } from './load/loaders.ts'
@@ -24,28 +27,34 @@ export interface ParsedDocument {
   /** 0 where the format has none. */
   readonly pages: number
   readonly chunks: readonly Chunk[]
+  /** What the first screen found, and what the policy does about it. */
+  readonly guard: { readonly verdicts: readonly string[]; readonly action: Action }
 }
 
 export interface ParseSettings {
   readonly limits: LoadLimits
   readonly chunk: ChunkOptions
+  readonly guard: GuardPolicy
 }
 
 /** Bytes → text, title and chunks. Computes for long: only ever called in a worker thread. Fails with a `LoadFailure`. */
 export async function parseDocument(
   input: ParseInput,
-  { limits, chunk }: ParseSettings,
+  { limits, chunk, guard }: ParseSettings,
   countTokens: CountTokens,
 ): Promise<ParsedDocument> {
-  const document = await loadDocument(input, limits)
+  const loaded = await loadDocument(input, limits)
+  const { verdicts, action } = screenDocument(loaded.text, guard)
+  const document = action === 'redact' ? redactDocument(loaded, guard) : loaded
   const named = normalizeText(input.title ?? '').trim() || document.title || input.filename
   const title = fitTitle(named, chunk.maxTokens, countTokens)
   return {
     text: document.text,
     title,
     language: document.language,
-    mediaType: document.mediaType,
+    mediaType: loaded.mediaType,
     pages: document.pageStarts.length,
     chunks: chunkDocument({ ...document, title }, chunk, countTokens),
+    guard: { verdicts, action },
   }
 }

@@ -9,11 +9,9 @@ import { deadLetter } from '@aquifer/event-log/dead-letter'
 import type { Batch, LogRecord, Subscription } from '@aquifer/event-log/port'
 import { groupBy, mapLimited } from '@aquifer/runtime/concurrency'
 import { AquiferError, invalid, isMessageFault } from '@aquifer/runtime/errors'
-import type { Routes } from '@aquifer/runtime/http'
 import { untilAvailable } from '@aquifer/runtime/retry'
 import type { Attempt } from '@aquifer/stores/registry'
-import type { ConnectorDeps } from './deps.ts'
-import { documentRoutes } from './sources/http.ts'
+import type { ConsumerDeps } from './deps.ts'
 import { accessRequired, createPublisher, isRestricted } from './sources/publish.ts'
 import { checkUri, openUri } from './sources/fetch-uri.ts'
 
@@ -26,12 +24,10 @@ import { checkUri, openUri } from './sources/fetch-uri.ts'
  *  C4  A deletion is in effect at the registry before it goes on.
  */
 export interface ConnectorService {
-  readonly routes: readonly Routes[]
   start(): Promise<void>
   stop(): Promise<void>
 }
 
-export const CONNECTOR_GROUP = 'aquifer.connector'
 /** Documents of one batch under way at once: parsing waits for the pool, writing for the stores. */
 const CONCURRENCY = 4
 
@@ -42,12 +38,12 @@ interface Source {
   readonly signal: AbortSignal
 }
 
-export function createConnectorService(deps: ConnectorDeps): ConnectorService {
+export function createConnectorService(deps: ConsumerDeps): ConnectorService {
   const { log, registry, files, blobs, metrics, logger, probe } = deps
   const documents = createCodec('documents')
   const chunksCodec = createCodec('chunks')
   const indexed = createCodec('indexed')
-  const publisher = createPublisher(deps)
+  const publisher = createPublisher({ ...deps, alsoDelete: () => [] })
   const subscriptions: Subscription[] = []
 
   async function steady<T>(signal: AbortSignal, operation: () => Promise<T>): Promise<T> {
@@ -262,14 +258,13 @@ export function createConnectorService(deps: ConnectorDeps): ConnectorService {
   }
 
   return {
-    routes: [documentRoutes(deps, publisher)],
     async start() {
       for (const [topic, chunksTopic] of [
         [topics.documents.name, topics.chunks.name],
         [topics.documentsBulk.name, topics.chunksBulk.name],
       ] as const) {
         const options = {
-          group: CONNECTOR_GROUP,
+          group: deps.group,
           topics: [topic],
           maxBatchRecords: 16,
           onError: (error: unknown) => logger.error({ err: error }, 'connector'),

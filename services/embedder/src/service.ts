@@ -46,6 +46,10 @@ export interface EmbedderDeps {
   readonly tracing: Tracing
   readonly probe: Probe
   readonly sweepEveryMs: number
+  /** Chunks of another build are another generation's. */
+  readonly build: string
+  /** Consumer group. */
+  readonly group: string
 }
 
 type DocumentLane = Exclude<Lane, 'query'>
@@ -54,8 +58,6 @@ interface Made {
   /** Chunks whose vectors were there already. */
   readonly reused: number
 }
-
-export const EMBEDDER_GROUP = 'aquifer.embedder'
 
 /** Small enough that an urgent document never waits long behind a batch, large enough to fill the model's batches. */
 const BATCH_RECORDS: Record<DocumentLane, number> = { interactive: 16, bulk: 8 }
@@ -83,7 +85,8 @@ export function createEmbedderService(deps: EmbedderDeps): EmbedderService {
     const work: Work[] = []
     for (const record of batch.records) {
       try {
-        work.push(readWork(record))
+        const item = readWork(record)
+        if (item.kind === 'delete' || item.chunks.build === deps.build) work.push(item)
       } catch (error) {
         await reject(batch, record, error)
       }
@@ -286,7 +289,7 @@ export function createEmbedderService(deps: EmbedderDeps): EmbedderService {
         [topics.chunksBulk.name, 'bulk'],
       ] as const) {
         const options = {
-          group: EMBEDDER_GROUP,
+          group: deps.group,
           topics: [topic],
           maxBatchRecords: BATCH_RECORDS[lane],
           onError: (error: unknown) => logger.error({ err: error }, `embedder: ${errorMessage(error)}`),

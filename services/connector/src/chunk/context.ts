@@ -47,8 +47,8 @@ function createContextRuler(
   countTokens: CountTokens,
 ): (headings: readonly string[]) => number {
   const names = [...new Set(runs.flatMap((run) => run.headings.at(-1) ?? []))]
-  // Each with the one mark that stands after it, between two headings or at the end.
-  const part = (name: string) => passageContext(name, [])
+  // As a context joins its parts; the colon at its end is no longer than that.
+  const part = (name: string) => `${name} > `
   const known = new Map<string, number>()
   for (const [i, tokens] of countTokens(names.map(part)).entries()) known.set(names[i]!, tokens)
   const count = (name: string) => {
@@ -56,7 +56,7 @@ function createContextRuler(
     known.set(name, tokens)
     return tokens
   }
-  const titleTokens = title === null ? 0 : countTokens([passageContext(title, [])])[0]!
+  const titleTokens = title === null ? 0 : countTokens([part(title)])[0]!
   return (headings) => headings.reduce((sum, heading) => sum + count(heading), titleTokens)
 }
 

@@ -16,8 +16,9 @@ import { AquiferError, invalid } from '@aquifer/runtime/errors'
 import { createRoutes } from '@aquifer/runtime/http'
 import type { Env, Routes } from '@aquifer/runtime/http'
 import { idempotent } from '@aquifer/runtime/idempotency'
-import type { ConnectorDeps } from '../deps.ts'
+import type { DoorDeps } from '../deps.ts'
 import { checkUri } from './fetch-uri.ts'
+import { createPublisher } from './publish.ts'
 import type { Published, Publisher, PublishLane } from './publish.ts'
 import { readRoutes } from './read-routes.ts'
 import { fieldsOfHeaders, readForm, readLines, readText } from './upload.ts'
@@ -34,7 +35,8 @@ const acceptedResponse = {
 const idParam = z.object({ id: z.string() })
 
 /** The routes by which documents come in and go out, and those that read them back. */
-export function documentRoutes(deps: ConnectorDeps, publisher: Publisher): Routes {
+export function documentRoutes(deps: DoorDeps): Routes {
+  const publisher = createPublisher(deps)
   const routes = createRoutes()
   describe(routes)
   routes.use('/v1/documents', idempotent(deps.cache))
@@ -100,7 +102,7 @@ function parseBody(text: string): unknown {
 }
 
 async function publishOrDiscard(
-  deps: ConnectorDeps,
+  deps: DoorDeps,
   publisher: Publisher,
   c: Context<Env>,
   document: Document,
@@ -114,7 +116,7 @@ async function publishOrDiscard(
   }
 }
 
-function createJsonPublisher(deps: ConnectorDeps, publisher: Publisher) {
+function createJsonPublisher(deps: DoorDeps, publisher: Publisher) {
   return async (c: Context<Env>, input: DocumentInput, lane?: PublishLane): Promise<Published> => {
     const { tenant } = c.get('identity')
     const fields = documentFields(input, input.id ?? deps.uuid(), deps.clock.now())
@@ -135,7 +137,7 @@ function createJsonPublisher(deps: ConnectorDeps, publisher: Publisher) {
   }
 }
 
-function checkedUri(deps: ConnectorDeps, tenant: string, uri: string): string {
+function checkedUri(deps: DoorDeps, tenant: string, uri: string): string {
   if (!uri.startsWith('blob:')) checkUri(uri, deps.limits.uriHosts)
   else if (!uri.startsWith(`blob:uploads/${tenant}/`))
     throw invalid('invalid_uri', 'the blob is not of this tenant')
@@ -181,7 +183,7 @@ async function* publishLines(
   }
 }
 
-async function publishForm(c: Context<Env>, deps: ConnectorDeps, publisher: Publisher, contentType: string) {
+async function publishForm(c: Context<Env>, deps: DoorDeps, publisher: Publisher, contentType: string) {
   const { tenant } = c.get('identity')
   const body = bodyOf(c)
   if (!body) throw invalid('invalid_form', 'the form has no body')

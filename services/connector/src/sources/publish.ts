@@ -7,7 +7,7 @@ import type { Document } from '@aquifer/contracts/types'
 import { formatReceipt, formatVersion } from '@aquifer/contracts/version'
 import { errorMessage, invalid, unavailable } from '@aquifer/runtime/errors'
 import type { DocumentRecord } from '@aquifer/stores/registry'
-import type { ConnectorDeps } from '../deps.ts'
+import type { PublisherDeps } from '../deps.ts'
 import { createLanes } from './lanes.ts'
 
 export interface Published {
@@ -23,7 +23,7 @@ export type PublishLane = 'interactive' | 'bulk'
  * Puts a document's state, or its deletion, on the log. The log is the truth: what follows in the registry is made again from it
  * by the consumer if the process dies in between.
  */
-export function createPublisher(deps: ConnectorDeps) {
+export function createPublisher(deps: PublisherDeps) {
   const { log, registry, blobs, clock, logger, probe } = deps
   const codec = createCodec('documents')
   const lanes = createLanes(clock)
@@ -109,7 +109,7 @@ export function createPublisher(deps: ConnectorDeps) {
     probe('append', id)
     const version = formatVersion({ ...position!, topic })
     try {
-      await registry.raiseFloor(tenant, id, version)
+      for (const each of [registry, ...deps.alsoDelete()]) await each.raiseFloor(tenant, id, version)
       probe('floor', id)
     } catch (cause) {
       throw unavailable(

@@ -7,7 +7,7 @@ import { invalid } from '@aquifer/runtime/errors'
 import { createRoutes } from '@aquifer/runtime/http'
 import type { Routes } from '@aquifer/runtime/http'
 import type { DocumentRecord } from '@aquifer/stores/registry'
-import type { ConnectorDeps } from '../deps.ts'
+import type { DoorDeps } from '../deps.ts'
 
 const EVENT_POLL_MS = 100
 /** An event stream that has nothing to tell for so long ends; the client may ask again. */
@@ -95,7 +95,7 @@ const statusRoute = createRoute({
   ),
 })
 
-export function readRoutes(deps: ConnectorDeps): Routes {
+export function readRoutes(deps: DoorDeps): Routes {
   const { registry, files } = deps
 
   /** The record, if the caller may know of it; else 404, as if there were none. */

@@ -1,0 +1,26 @@
+import { Command } from 'commander'
+import { openEmbedder } from '@aquifer/models/open'
+import { readConfig } from '@aquifer/runtime/config'
+
+export function modelCommand(): Command {
+  const model = new Command('model').description('The embedding model').exitOverride()
+  model
+    .command('pull')
+    .description('Fetch the embedding model, check it and make it ready')
+    .option('--json', 'print JSON')
+    .action(async ({ json }: { json?: boolean }) => {
+      const config = readConfig(process.env, process.cwd())
+      const embedder = await openEmbedder(config.embedder, {
+        dataDir: config.dataDir,
+        env: process.env,
+        apiKey: config.openaiApiKey,
+        onProgress: (line) => {
+          if (!json) console.error(line)
+        },
+      })
+      const { name, fingerprint, dimensions } = embedder
+      await embedder.close()
+      console.log(json ? JSON.stringify({ name, fingerprint, dimensions }) : `${name} is ready`)
+    })
+  return model
+}

@@ -1,0 +1,85 @@
+import { readdir, readFile } from 'node:fs/promises'
+import { extname } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { Command } from 'commander'
+import { readConfig } from '@aquifer/runtime/config'
+import { errorMessage, invalid } from '@aquifer/runtime/errors'
+import { createLogger } from '@aquifer/runtime/logger'
+import type { Logger } from '@aquifer/runtime/logger'
+import { startSystem } from '../system.ts'
+import type { System } from '../system.ts'
+import { mediaTypeOf } from '../media-types.ts'
+
+const SAMPLES = new URL('../../../../samples/', import.meta.url)
+
+export function startCommand(): Command {
+  return new Command('start')
+    .argument(
+      '[services...]',
+      'connector, embedder, query, evaluator; all of them in one process unless told',
+    )
+    .description('Start every service in one process, on the adapters that AQUIFER_* names')
+    .option('--no-samples', 'do not index samples/ into a new data directory')
+    .action(async (services: string[], options: { samples: boolean }) => {
+      if (services.length > 0) {
+        throw invalid(
+          'embedded_stores',
+          'embedded stores have one owner process, so one service alone cannot run on them: start all (no names)',
+        )
+      }
+      const config = readConfig(process.env, process.cwd())
+      const logger = createLogger(config.logLevel, 'aquifer')
+      const system = await startSystem({ config, logger, onProgress: (line) => console.error(line) })
+      stopOnSignal(system, logger)
+      if (system.isNew && options.samples)
+        await publishSamples(system.url, config.apiKeys === undefined, logger)
+      for (const warning of system.warnings) console.error(`WARNING: ${warning}`)
+      console.log(greeting(system.url))
+    })
+}
+
+function greeting(url: string): string {
+  const ask = `curl ${url}/v1/chat/completions -H 'Content-Type: application/json' -d '{"messages":[{"role":"user","content":"What is a floor?"}]}'`
+  return [
+    '',
+    `Aquifer serves on ${url}`,
+    '',
+    'Ask:      pnpm aquifer ask "What is a floor?"',
+    `          ${ask}`,
+    'Publish:  pnpm aquifer publish README.md',
+    `API:      ${url}/openapi.json`,
+    '',
+  ].join('\n')
+}
+
+function stopOnSignal(system: System, logger: Logger): void {
+  let stopping = false
+  const stop = (signal: NodeJS.Signals): void => {
+    if (stopping) return
+    stopping = true
+    logger.info({ signal }, 'stopping')
+    system.stop().then(
+      () => process.exit(0),
+      (error: unknown) => {
+        logger.fatal({ err: error }, `the stop failed: ${errorMessage(error)}`)
+        process.exit(1)
+      },
+    )
+  }
+  process.on('SIGTERM', stop)
+  process.on('SIGINT', stop)
+}
+
+/** A new data directory has something to ask about at once. With keys, only their holders publish. */
+async function publishSamples(url: string, open: boolean, logger: Logger): Promise<void> {
+  if (!open) return
+  for (const name of await readdir(SAMPLES)) {
+    const bytes = await readFile(fileURLToPath(new URL(name, SAMPLES)))
+    const response = await fetch(`${url}/v1/documents/${encodeURIComponent(`samples/${name}`)}`, {
+      method: 'PUT',
+      headers: { 'Content-Type': mediaTypeOf(extname(name)), 'X-Filename': encodeURIComponent(name) },
+      body: new Uint8Array(bytes),
+    })
+    if (!response.ok) logger.warn({ name, status: response.status }, 'a sample was not taken')
+  }
+}
