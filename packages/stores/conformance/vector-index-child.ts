@@ -2,7 +2,7 @@
  * Upserts document after document until it is killed, and names on stdout each that was acknowledged.
  * Arguments: the module of the adapter, the location.
  */
-import type { VectorIndexAdapter } from './vector-index.ts'
+import type { VectorIndexAdapter } from './vector-index-kit.ts'
 import { COLLECTION, randomUnit, seeded, version } from './points.ts'
 
 const [module, location] = process.argv.slice(2) as [string, string]

@@ -2,7 +2,7 @@ import { mkdtemp } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { openLanceDb } from '@aquifer/stores/lancedb'
-import type { VectorIndexAdapter } from '../vector-index.ts'
+import type { VectorIndexAdapter } from '../vector-index-kit.ts'
 
 export const adapter: VectorIndexAdapter = {
   fresh: () => mkdtemp(join(tmpdir(), 'aquifer-lancedb-')),
@@ -10,7 +10,10 @@ export const adapter: VectorIndexAdapter = {
     openLanceDb({
       path: location,
       onUpkeepFailure(error) {
-        throw error
+        // Uncaught, so that the run fails.
+        queueMicrotask(() => {
+          throw error
+        })
       },
     }),
   module: import.meta.url,

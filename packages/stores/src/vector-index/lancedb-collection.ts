@@ -9,7 +9,7 @@ import { columns, EVERYONE, readerOf, tableSchema, toHits, toPoints, toTable } f
 import type { CollectionSpec, DocumentPoints, IndexQuery, PointSelector, VectorIndex } from './port.ts'
 import { writeQueue } from './write-queue.ts'
 
-const LIMITS = { maxBatchPoints: 2048, maxSearchLimit: 1000 }
+const LIMITS = { maxBatchPoints: 512, maxSearchLimit: 1000 }
 const READ_TIMEOUT_MS = 30_000
 /** Rows that no index covers are scanned by every search: beyond this share they are brought in. */
 const UNINDEXED_SHARE = 0.25
@@ -39,6 +39,9 @@ const INDEXES: readonly (readonly [column: string, config: () => Index])[] = [
   ['facets', () => Index.labelList()],
 ]
 
+/** Indexes that keep words and values of deleted rows until they are made anew. */
+const HOLD_CONTENT = ['terms', 'facets']
+
 export interface CollectionDeps {
   readonly clock: Clock
   /** Background upkeep that failed: it is tried again after more writes. */
@@ -52,7 +55,7 @@ export async function openCollection(
   { clock, onUpkeepFailure }: CollectionDeps,
 ): Promise<VectorIndex> {
   const schema = tableSchema(collection.dimensions)
-  await makeIndexes(table, false)
+  await makeIndexes(table, [])
   const reads = new Set<Promise<unknown>>()
   let commits = 0
   let unindexedRows = 0
@@ -88,11 +91,18 @@ export async function openCollection(
       deletedRows = true
     },
     async afterWrite() {
-      if (commits < MAX_COMMITS && unindexedRows < MIN_UNINDEXED_ROWS) return
-      const due = commits >= MAX_COMMITS || unindexedRows >= UNINDEXED_SHARE * (await table.countRows())
-      if (due) await upkeep(0).catch(onUpkeepFailure)
+      try {
+        if (await isUpkeepDue()) await upkeep(0)
+      } catch (error) {
+        onUpkeepFailure(error)
+      }
     },
   })
+
+  async function isUpkeepDue(): Promise<boolean> {
+    if (commits >= MAX_COMMITS) return true
+    return unindexedRows >= MIN_UNINDEXED_ROWS && unindexedRows >= UNINDEXED_SHARE * (await table.countRows())
+  }
 
   /** Merges files and indexes, then drops older versions once no search reads them. */
   async function upkeep(olderThanMs: number): Promise<void> {
@@ -111,8 +121,7 @@ export async function openCollection(
       const [row] = await table.query().select(['id']).limit(1).toArray()
       if (row) await table.update({ where: `id = ${quote(String(row.id))}`, valuesSql: { place: 'place' } })
       await table.optimize()
-      // An index keeps the terms of deleted rows until it is made anew.
-      await makeIndexes(table, true)
+      await makeIndexes(table, HOLD_CONTENT)
       deletedRows = false
     }
     await upkeep(olderThanMs)
@@ -163,10 +172,11 @@ export async function openCollection(
   }
 }
 
-async function makeIndexes(table: Table, replace: boolean): Promise<void> {
-  const present = replace ? [] : (await table.listIndices()).flatMap((index) => index.columns)
+/** Makes the indexes that are missing, and `anew` those named. */
+async function makeIndexes(table: Table, anew: readonly string[]): Promise<void> {
+  const present = new Set((await table.listIndices()).flatMap((index) => index.columns))
   for (const [column, config] of INDEXES) {
-    if (!present.includes(column)) await table.createIndex(column, { config: config() })
+    if (anew.includes(column) || !present.has(column)) await table.createIndex(column, { config: config() })
   }
 }
 

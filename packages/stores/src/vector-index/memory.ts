@@ -12,7 +12,7 @@ import type {
   VectorIndexAdmin,
 } from './port.ts'
 
-const LIMITS = { maxBatchPoints: 2048, maxSearchLimit: 1000 }
+const LIMITS = { maxBatchPoints: 512, maxSearchLimit: 1000 }
 /** BM25 as most engines have it (Robertson and Zaragoza 2009, with Lucene's idf that is never negative). */
 const K1 = 1.2
 const B = 0.75

@@ -4,7 +4,8 @@ import type { Point } from './port.ts'
 /** Vectors waiting here are memory held. */
 const MAX_WAITING_POINTS = 8192
 const MAX_WAITING_WRITES = 4096
-const MAX_GROUPED_POINTS = 512
+/** Rows are encoded on the event loop: about 18 ms for so many. */
+const MAX_GROUPED_POINTS = 256
 const MAX_GROUPED_DELETES = 64
 
 export interface WriteQueue {
