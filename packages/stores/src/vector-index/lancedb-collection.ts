@@ -16,6 +16,12 @@ const UNINDEXED_SHARE = 0.25
 const MIN_UNINDEXED_ROWS = 2000
 /** Each commit leaves a file of its own, and every search opens them all. */
 const MAX_COMMITS = 64
+/**
+ * BM25 of rows that no index covers is counted by the statistics of those that one does: a little off, until writes have
+ * paused for so long. Upkeep rewrites every row, so that the pause grows with them.
+ */
+const MIN_IDLE_MS = 2000
+const IDLE_MS_PER_ROW = 0.2
 
 /** The terms are words already: the full-text index splits them at blanks and changes none. */
 const INDEXES: readonly (readonly [column: string, config: () => Index])[] = [
@@ -61,6 +67,7 @@ export async function openCollection(
   let unindexedRows = 0
   // What is deleted before this process began may still lie in the files.
   let deletedRows = true
+  let idle = new AbortController()
 
   async function read<T>(query: () => Promise<T>): Promise<T> {
     const running = query().catch(failed)
@@ -92,16 +99,25 @@ export async function openCollection(
     },
     async afterWrite() {
       try {
-        if (await isUpkeepDue()) await upkeep(0)
+        const rows = await table.countRows()
+        const much = Math.max(MIN_UNINDEXED_ROWS, UNINDEXED_SHARE * rows)
+        idle.abort()
+        if (commits >= MAX_COMMITS || unindexedRows >= much) await upkeep(0)
+        else void upkeepAfter(Math.max(MIN_IDLE_MS, IDLE_MS_PER_ROW * rows))
       } catch (error) {
         onUpkeepFailure(error)
       }
     },
   })
 
-  async function isUpkeepDue(): Promise<boolean> {
-    if (commits >= MAX_COMMITS) return true
-    return unindexedRows >= MIN_UNINDEXED_ROWS && unindexedRows >= UNINDEXED_SHARE * (await table.countRows())
+  async function upkeepAfter(pauseMs: number): Promise<void> {
+    const { signal } = (idle = new AbortController())
+    try {
+      await clock.sleep(pauseMs, signal)
+      await queue.run(() => upkeep(0))
+    } catch (error) {
+      if (!signal.aborted) onUpkeepFailure(error)
+    }
   }
 
   /** Merges files and indexes, then drops older versions once no search reads them. */
@@ -165,7 +181,9 @@ export async function openCollection(
       await read(() => table.version())
     },
     async close() {
+      idle.abort()
       await queue.close()
+      idle.abort()
       await Promise.allSettled(reads)
       table.close()
     },
