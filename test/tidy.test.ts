@@ -24,8 +24,13 @@ function boundaryViolations(path: string, text: string): string[] {
     const service = /^@aquifer\/(connector|embedder|query|evaluator|console)\b/.exec(imported)?.[1]
     if (service && kind === 'services' && service !== name) return [`${path} imports the service ${service}`]
     if (service && kind === 'packages' && name !== 'cli') return [`${path} imports the service ${service}`]
-    const adapter = /^@aquifer\/(?:event-log\/(?:sqlite|memory)|stores\/(?:lancedb|\w+-(?:sqlite|memory|file)|vector-index-memory))$/.test(imported)
-    return adapter && !(kind === 'packages' && name === 'cli') ? [`${path} imports the adapter ${imported}`] : []
+    const adapter =
+      /^@aquifer\/(?:event-log\/(?:sqlite|memory)|stores\/(?:lancedb|\w+-(?:sqlite|memory|file)|vector-index-memory))$/.test(
+        imported,
+      )
+    return adapter && !(kind === 'packages' && name === 'cli')
+      ? [`${path} imports the adapter ${imported}`]
+      : []
   })
 }
 
@@ -36,7 +41,9 @@ describe('tidy', () => {
 
   test(`files have at most ${MAX_LINES} lines and kebab-case names`, () => {
     const long = sources.filter((path) => read(path).split('\n').length > MAX_LINES + 1)
-    const named = sources.filter((path) => !/^[a-z0-9]+(?:-[a-z0-9]+)*(?:\.[a-z-]+)*\.ts$/.test(basename(path)))
+    const named = sources.filter(
+      (path) => !/^[a-z0-9]+(?:-[a-z0-9]+)*(?:\.[a-z-]+)*\.ts$/.test(basename(path)),
+    )
     expect({ long, named }).toEqual({ long: [], named: [] })
   })
 
@@ -45,12 +52,15 @@ describe('tidy', () => {
   })
 
   test('a planted violation is seen', () => {
-    const planted = "import { createQueryService } from '@aquifer/query/service'\nimport { openLanceDb } from '@aquifer/stores/lancedb'"
+    const planted =
+      "import { createQueryService } from '@aquifer/query/service'\nimport { openLanceDb } from '@aquifer/stores/lancedb'"
     expect(boundaryViolations('services/connector/src/planted.ts', planted)).toHaveLength(2)
   })
 
   test('the environment is read by the command line alone', () => {
-    expect(production.filter((path) => /\bprocess\.env\b/.test(read(path)) && !path.startsWith('packages/cli/'))).toEqual([])
+    expect(
+      production.filter((path) => /\bprocess\.env\b/.test(read(path)) && !path.startsWith('packages/cli/')),
+    ).toEqual([])
   })
 
   test('nothing is left undone or switched off', () => {
