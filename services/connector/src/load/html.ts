@@ -31,25 +31,47 @@ const INLINE = new Set(
  * scripts, styles, menus, footers and whatever is hidden.
  */
 export async function loadHtml({ bytes, charset, limits }: LoadInput): Promise<LoadedDocument> {
-  const $ = parse(decodeText(bytes, charset, true))
+  const page = parse(decodeText(bytes, charset, true))
   const builder = createDocumentBuilder(limits)
-  const main = $('main, [role=main]').get(0)
-  const articles = $('article').toArray()
-  addNode(builder, main ?? (articles.length === 1 ? articles[0] : undefined) ?? $.root()[0]!)
-  return builder.finish({
-    title: $('head > title, title').first().text() || null,
-    language: $('html').attr('lang') ?? null,
-  })
+  const { main, articles, title, language } = landmarks(page)
+  addNode(builder, main ?? (articles.length === 1 ? articles[0] : undefined) ?? page)
+  return builder.finish({ title, language })
 }
 
-/** Text of a fragment, such as the HTML that stands in a Markdown file, added to a document. */
-export function addHtmlFragment(builder: DocumentBuilder, html: string): void {
-  addNode(builder, parse(html).root()[0]!)
+/** What tells a page's content from its frame. One walk of ours: selectors take quadratic time on a flat page. */
+function landmarks(page: AnyNode) {
+  const articles: Element[] = []
+  let main: Element | null = null
+  let title: string | null = null
+  let language: string | null = null
+  const stack: AnyNode[] = [page]
+  for (let node = stack.pop(); node !== undefined; node = stack.pop()) {
+    if (isTag(node)) {
+      if (node.name === 'main' || node.attribs['role'] === 'main') main ??= node
+      if (node.name === 'article') articles.push(node)
+      if (node.name === 'html') language ??= node.attribs['lang'] ?? null
+      if (node.name === 'svg') continue
+      if (node.name === 'title') title ??= textContent(node)
+    }
+    if ('children' in node) for (let i = node.children.length - 1; i >= 0; i--) stack.push(node.children[i]!)
+  }
+  return { main, articles, title, language }
+}
+
+function textContent(element: Element): string {
+  return element.children.map((child) => (isText(child) ? child.data : '')).join('')
+}
+
+/** Adds the text of a fragment, such as the HTML that stands in a Markdown file; false where it has none. */
+export function addHtmlFragment(builder: DocumentBuilder, html: string): boolean {
+  const { last } = builder
+  addNode(builder, parse(html))
+  return builder.last !== last
 }
 
 /** htmlparser2 rather than parse5: it is linear however deep tags nest, and text needs no browser's tree. */
-function parse(html: string) {
-  return load(html, { xml: { xmlMode: false, decodeEntities: true } })
+function parse(html: string): AnyNode {
+  return load(html, { xml: { xmlMode: false, decodeEntities: true } }).root()[0]!
 }
 
 interface Walk {

@@ -45,12 +45,13 @@ export async function loadDocument(file: SourceFile, limits: LoadLimits): Promis
     )
   const load = await loader()
   const document = await load({ bytes: file.bytes, charset, limits })
-  if (document.blocks.length === 0)
-    throw type === 'text/plain'
-      ? loadFailure('empty', 'the content is blank: publish a text')
-      : loadFailure(
-          'no_text',
-          `nothing in this ${type} is text: where it is scanned, publish it with recognised text`,
-        )
+  if (document.blocks.length === 0) throw withoutText(type)
   return { ...document, mediaType: type }
+}
+
+function withoutText(type: string) {
+  if (type === 'text/plain') return loadFailure('empty', 'the content is blank: publish a text')
+  const remedy =
+    type === 'application/pdf' ? 'a scanned one needs its text recognised first' : 'publish a page with text'
+  return loadFailure('no_text', `nothing in this ${type} is text: ${remedy}`)
 }

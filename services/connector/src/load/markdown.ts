@@ -15,6 +15,9 @@ const SHORTCODES = /\{\{[<%][^{}]{0,500}[>%]\}\}|\{%[^{}%]{0,500}%\}/gu
 /** JSX and module lines of MDX: not prose, so their lines stay as they are. */
 const JSX = /^(?:<\/?[A-Z]|<>|\{|import\s|export\s)/u
 
+/** A component whose attributes are all that it says, such as `<Install packages="x" />`. */
+const COMPONENT = /^<[A-Z][^>]*=/u
+
 /** Markdown → its text: link texts kept, marks and comments dropped, front matter read for the title. */
 export async function loadMarkdown({ bytes, charset, limits }: LoadInput): Promise<LoadedDocument> {
   const source = decodeText(bytes, charset)
@@ -134,7 +137,8 @@ function addTokens(builder: DocumentBuilder, tokens: readonly Token[]): void {
         put(token.content, 'code')
         break
       case 'html_block':
-        addHtmlFragment(builder, token.content)
+        if (!addHtmlFragment(builder, token.content) && COMPONENT.test(token.content))
+          put(token.content, 'code')
         break
       case 'inline': {
         const text = inlineText(token)
@@ -150,7 +154,7 @@ function addTokens(builder: DocumentBuilder, tokens: readonly Token[]): void {
 
 /** A tag that runs over several lines, or a module line: Markdown takes it for text, though no mark in it is one. */
 function isJsx({ content, children }: Token): boolean {
-  return JSX.test(content) && children?.[0]?.type !== 'html_inline'
+  return JSX.test(content.replace(SHORTCODES, '').trimStart()) && children?.[0]?.type !== 'html_inline'
 }
 
 /** A paragraph's text on one line; only its hard breaks, and the lines of JSX, stay. */

@@ -11,34 +11,34 @@ const GENERIC = new Set([
   'text/plain',
 ])
 
-const BY_EXTENSION: Readonly<Record<string, string>> = {
-  md: 'text/markdown',
-  mdx: 'text/markdown',
-  markdown: 'text/markdown',
-  html: 'text/html',
-  htm: 'text/html',
-  xhtml: 'text/html',
-  pdf: 'application/pdf',
-  txt: 'text/plain',
-  text: 'text/plain',
-  log: 'text/plain',
-  adoc: 'text/plain',
-  asciidoc: 'text/plain',
-  rst: 'text/plain',
-}
+const BY_EXTENSION: ReadonlyMap<string, string> = new Map([
+  ['md', 'text/markdown'],
+  ['mdx', 'text/markdown'],
+  ['markdown', 'text/markdown'],
+  ['html', 'text/html'],
+  ['htm', 'text/html'],
+  ['xhtml', 'text/html'],
+  ['pdf', 'application/pdf'],
+  ['txt', 'text/plain'],
+  ['text', 'text/plain'],
+  ['log', 'text/plain'],
+  ['adoc', 'text/plain'],
+  ['asciidoc', 'text/plain'],
+  ['rst', 'text/plain'],
+])
 
-const ALIASES: Readonly<Record<string, string>> = {
-  'text/x-markdown': 'text/markdown',
-  'text/mdx': 'text/markdown',
-  'text/x-mdx': 'text/markdown',
-  'application/xhtml+xml': 'text/html',
-  'application/x-pdf': 'application/pdf',
-  'text/x-web-markdown': 'text/markdown',
-  'text/asciidoc': 'text/plain',
-  'text/x-asciidoc': 'text/plain',
-  'text/x-rst': 'text/plain',
-  'text/x-log': 'text/plain',
-}
+const ALIASES: ReadonlyMap<string, string> = new Map([
+  ['text/x-markdown', 'text/markdown'],
+  ['text/mdx', 'text/markdown'],
+  ['text/x-mdx', 'text/markdown'],
+  ['application/xhtml+xml', 'text/html'],
+  ['application/x-pdf', 'application/pdf'],
+  ['text/x-web-markdown', 'text/markdown'],
+  ['text/asciidoc', 'text/plain'],
+  ['text/x-asciidoc', 'text/plain'],
+  ['text/x-rst', 'text/plain'],
+  ['text/x-log', 'text/plain'],
+])
 
 const MAGIC: readonly (readonly [name: string, bytes: string])[] = [
   ['a ZIP archive', 'PK\u0003\u0004'],
@@ -70,7 +70,7 @@ export function resolveMediaType(declared: string, filename: string | null, byte
       .find((value) => value !== undefined) ?? null
   const generic = GENERIC.has(named)
   const extension = /\.([a-z0-9]+)$/iu.exec(filename ?? '')?.[1]?.toLowerCase() ?? ''
-  const claimed = generic ? (BY_EXTENSION[extension] ?? named) : (ALIASES[named] ?? named)
+  const claimed = generic ? (BY_EXTENSION.get(extension) ?? named) : (ALIASES.get(named) ?? named)
 
   const head = Buffer.from(bytes.buffer, bytes.byteOffset, Math.min(bytes.length, SNIFFED_BYTES))
   const start = head.toString('latin1')
