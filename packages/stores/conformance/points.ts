@@ -1,7 +1,7 @@
 import { pointId } from '@aquifer/contracts/keys'
 import type { Point } from '@aquifer/stores/vector-index'
 
-export const DIMENSIONS = 8
+const DIMENSIONS = 8
 export const COLLECTION = { fingerprint: 'test/8', dimensions: DIMENSIONS }
 
 export function unit(values: readonly number[]): Float32Array {

@@ -89,20 +89,23 @@ export async function openLanceDb(
         if (!find(fingerprint)) throw invalid('unknown_collection', `there is no collection ${fingerprint}`)
         await save({ ...catalog, aliases: { ...catalog.aliases, [name]: fingerprint } })
       }),
-    drop: (spec) =>
-      inTurn(async () => {
-        const { fingerprint } = spec
+    drop(spec) {
+      const { fingerprint } = spec
+      // One that is opened after this call waits for it: that one is not to be waited for here.
+      const index = opened.get(fingerprint)
+      return inTurn(async () => {
         const alias = Object.keys(catalog.aliases).find((name) => catalog.aliases[name] === fingerprint)
         if (alias !== undefined) {
           throw invalid('collection_in_use', `alias ${alias} names collection ${fingerprint}`, 409)
         }
-        await (await opened.get(fingerprint))?.close()
+        await (await index)?.close()
         if ((await connection.tableNames()).includes(tableName(spec))) {
           await connection.dropTable(tableName(spec))
         }
         const collections = catalog.collections.filter((other) => other.fingerprint !== fingerprint)
         await save({ ...catalog, collections })
-      }),
+      })
+    },
     async close() {
       await changes
       for (const index of opened.values()) await (await index).close()
