@@ -49,7 +49,11 @@ export function ordinaryTexts(): { passages: string[]; questions: string[] } {
   const halueval = lines('groundedness_halueval_qa.jsonl') as { knowledge: string; question: string }[]
   return {
     passages: [
-      ...new Set([...ragtruth.map((row) => row.context), ...mtrag.flatMap((row) => row.context), ...halueval.map((row) => row.knowledge)]),
+      ...new Set([
+        ...ragtruth.map((row) => row.context),
+        ...mtrag.flatMap((row) => row.context),
+        ...halueval.map((row) => row.knowledge),
+      ]),
     ],
     questions: [...new Set([...ragtruth, ...halueval].map((row) => row.question))],
   }
@@ -65,5 +69,8 @@ export function documentationPages(): { name: string; text: string }[] {
 }
 
 export function fileHash(name: string): string {
-  return createHash('sha256').update(readFileSync(join(dataDirectory, name))).digest('hex').slice(0, 16)
+  return createHash('sha256')
+    .update(readFileSync(join(dataDirectory, name)))
+    .digest('hex')
+    .slice(0, 16)
 }

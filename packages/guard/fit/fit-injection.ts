@@ -15,10 +15,13 @@ const direct = heldOutFigures(rows, prepared, 'direct')
 const indirect = heldOutFigures(rows, prepared, 'indirect')
 const models = fitModels(rows, prepared)
 
-const lowered = (model: Fitted, lists: readonly Int32Array[], windows: number): number => maxScore(model, lists) - manyLooks(windows)
+const lowered = (model: Fitted, lists: readonly Int32Array[], windows: number): number =>
+  maxScore(model, lists) - manyLooks(windows)
 // A document is read for both kinds, so each gets a part of the false positives; ordinary passages must pass.
 const passages = ordinaryTexts().passages.map(read)
-const passageScores = passages.map(({ groups, windows }) => lowered(models.direct, groups, windows.length)).toSorted((a, b) => b - a)
+const passageScores = passages
+  .map(({ groups, windows }) => lowered(models.direct, groups, windows.length))
+  .toSorted((a, b) => b - a)
 const thresholds = {
   input: direct.threshold,
   direct: Math.max(direct.strictThreshold, passageScores[Math.floor(passages.length * 0.005)] ?? 0),
@@ -27,7 +30,8 @@ const thresholds = {
 const pages = documentationPages().map(({ text }) => read(text))
 const pagesFlagged = pages.filter(
   ({ groups, windows }) =>
-    lowered(models.direct, groups, windows.length) >= thresholds.direct || lowered(models.indirect, windows, windows.length) >= thresholds.indirect,
+    lowered(models.direct, groups, windows.length) >= thresholds.direct ||
+    lowered(models.indirect, windows, windows.length) >= thresholds.indirect,
 ).length
 
 function encode({ weights, bias }: Fitted): { weights: string; scale: number; bias: number } {
@@ -40,7 +44,14 @@ function encode({ weights, bias }: Fitted): { weights: string; scale: number; bi
 const fitted = {
   about: 'Linear models over hashed features, written by packages/guard/fit/fit-injection.ts. Do not edit.',
   seed: SEED,
-  data: { 'injection.jsonl': fileHash('injection.jsonl'), ordinary: ['groundedness_ragtruth.jsonl', 'groundedness_mtrag_human.jsonl', 'groundedness_halueval_qa.jsonl'].map(fileHash) },
+  data: {
+    'injection.jsonl': fileHash('injection.jsonl'),
+    ordinary: [
+      'groundedness_ragtruth.jsonl',
+      'groundedness_mtrag_human.jsonl',
+      'groundedness_halueval_qa.jsonl',
+    ].map(fileHash),
+  },
   heldOut: {
     how: 'Recall at the false positive rate, by models that saw neither the family of the attack nor that of the benign row; direct attacks, all of one family, in five parts.',
     direct: direct.recall,
@@ -51,5 +62,8 @@ const fitted = {
   direct: encode(models.direct),
   indirect: encode(models.indirect),
 }
-writeFileSync(fileURLToPath(new URL('../src/weights/injection.json', import.meta.url)), `${JSON.stringify(fitted, null, 2)}\n`)
+writeFileSync(
+  fileURLToPath(new URL('../src/weights/injection.json', import.meta.url)),
+  `${JSON.stringify(fitted, null, 2)}\n`,
+)
 console.log(JSON.stringify({ ...fitted, direct: undefined, indirect: undefined }, null, 2))

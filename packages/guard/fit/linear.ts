@@ -30,14 +30,11 @@ export function randomOf(seed: number): () => number {
   }
 }
 
-export function shuffle<T>(items: T[], random: () => number): T[] {
-  for (let at = items.length - 1; at > 0; at--) {
-    const other = Math.floor(random() * (at + 1))
-    const held = items[at]
-    items[at] = items[other] as T
-    items[other] = held as T
-  }
+export function shuffle<T>(items: readonly T[], random: () => number): T[] {
   return items
+    .map((item) => ({ item, place: random() }))
+    .toSorted((a, b) => a.place - b.place)
+    .map(({ item }) => item)
 }
 
 export const scoreOf = ({ weights, bias }: Fitted, features: Int32Array): number => {
@@ -52,17 +49,16 @@ export function fitLinear(examples: readonly Example[], options: FitOptions): Fi
   const squares = new Float32Array(options.size).fill(1e-3)
   let bias = 0
   let biasSquares = 1e-3
-  const order = [...examples]
   for (let epoch = 0; epoch < options.epochs; epoch++) {
-    shuffle(order, random)
-    for (const { features, positive, weight } of order) {
+    for (const { features, positive, weight } of shuffle(examples, random)) {
       const norm = 1 / Math.sqrt(Math.max(1, features.length))
       const odds = scoreOf({ weights, bias }, features)
       const slope = (1 / (1 + Math.exp(-odds)) - (positive ? 1 : 0)) * weight
       for (const feature of features) {
         const gradient = slope * norm + options.decay * (weights[feature] ?? 0)
         squares[feature] = (squares[feature] ?? 0) + gradient * gradient
-        weights[feature] = (weights[feature] ?? 0) - (options.rate * gradient) / Math.sqrt(squares[feature] ?? 1)
+        weights[feature] =
+          (weights[feature] ?? 0) - (options.rate * gradient) / Math.sqrt(squares[feature] ?? 1)
       }
       biasSquares += slope * slope
       bias -= (options.rate * slope) / Math.sqrt(biasSquares)

@@ -5,22 +5,25 @@
  */
 
 // Cyrillic and Greek letters that print like Latin ones (after Unicode's confusables, the common ones).
-const LOOKALIKES = new Map<string, string>(
-  [...'аaеeоoрpсcуyхxіiјjѕsԁdһhӏlқkьbвbнhкkмmтtгrпnиuαaβbεeηnιiκkνvοoρpτtυuχxωwγyσoԛqԝwɡgıi'].reduce<[string, string][]>(
-    (pairs, letter, index, all) => {
-      if (index % 2 === 0) pairs.push([letter, all[index + 1] ?? ''])
-      return pairs
-    },
-    [],
-  ),
+const LOOKALIKES = new Map(
+  'аa еe оo рp сc уy хx іi јj ѕs ԁd һh ӏl қk ьb вb нh кk мm тt гr пn иu αa βb εe ηn ιi κk νv οo ρp τt υu χx ωw γy σo ԛq ԝw ɡg ıi'
+    .split(' ')
+    .map((pair) => [pair.charAt(0), pair.charAt(1)]),
 )
 const LEET: Readonly<Record<string, string>> = {
-  '0': 'o', '1': 'i', '3': 'e', '4': 'a', '5': 's', '7': 't', '@': 'a', $: 's', '!': 'i',
+  '0': 'o',
+  '1': 'i',
+  '3': 'e',
+  '4': 'a',
+  '5': 's',
+  '7': 't',
+  '@': 'a',
+  $: 's',
+  '!': 'i',
 }
-// eslint-disable-next-line no-control-regex -- ASCII is what needs no folding
-const NON_ASCII = /[^\x00-\x7f]/u
-const INVISIBLE = /[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\u{e0000}-\u{e0fff}]/gu
-const WORD_WITH_LOOKALIKE = /[\p{L}]+/gu
+const NON_ASCII = /\P{ASCII}/u
+const INVISIBLE = /\p{Default_Ignorable_Code_Point}/gu
+const WORD_WITH_LOOKALIKE = /\p{L}+/gu
 const LATIN = /\p{Script=Latin}/u
 const LOOKALIKE_SCRIPT = /[\p{Script=Cyrillic}\p{Script=Greek}ıɡ]/u
 const LEET_WORD = /[\p{L}\d@$!]+/gu
@@ -41,7 +44,7 @@ export function fold(text: string): string {
 /** Only words that mix scripts, or are made of look-alikes alone: Russian and Greek stay as they are. */
 function latinize(word: string): string {
   if (!LOOKALIKE_SCRIPT.test(word)) return word
-  const letters = [...word]
+  const letters = Array.from(word)
   if (!LATIN.test(word) && !letters.every((letter) => LOOKALIKES.has(letter))) return word
   return letters.map((letter) => LOOKALIKES.get(letter) ?? letter).join('')
 }
@@ -87,7 +90,11 @@ export function unpack(text: string): Packed[] {
     add(match.index, run, Buffer.from(run.slice(0, PACKED_MAX_LENGTH), 'base64').toString('utf8'))
   }
   for (const match of text.matchAll(HEX_RUN))
-    add(match.index, match[0], Buffer.from(match[0].slice(0, PACKED_MAX_LENGTH).replace(/[ :]/g, ''), 'hex').toString('utf8'))
+    add(
+      match.index,
+      match[0],
+      Buffer.from(match[0].slice(0, PACKED_MAX_LENGTH).replace(/[ :]/g, ''), 'hex').toString('utf8'),
+    )
   for (const match of text.matchAll(PERCENT_RUN))
     add(match.index, match[0], decodePercent(match[0].slice(0, PACKED_MAX_LENGTH)))
   if (text.includes('\udb40'))
@@ -100,7 +107,9 @@ export function unpack(text: string): Packed[] {
 
 function decodePercent(run: string): string {
   return Buffer.from(
-    run.replace(/%([0-9a-fA-F]{2})/g, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16))).replace(/\+/g, ' '),
+    run
+      .replace(/%([0-9a-fA-F]{2})/g, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)))
+      .replace(/\+/g, ' '),
     'latin1',
   ).toString('utf8')
 }

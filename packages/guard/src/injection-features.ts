@@ -67,7 +67,6 @@ const isIdeograph = (code: number): boolean => code >= 0x3040 && code <= 0x9fff
 
 const tokens = new Int32Array(MAX_TOKENS)
 
-
 export const features: Int32Array = new Int32Array(MAX_FEATURES)
 export const topics: Int32Array = new Int32Array(MAX_TOKENS)
 export const counts = { features: 0, topics: 0 }
@@ -106,7 +105,7 @@ export function put(value: number, kind: number): void {
 function readTokens(folded: string): number {
   let count = 0
   const length = folded.length
-  for (let at = 0; at < length && count < MAX_TOKENS; ) {
+  for (let at = 0; at < length && count < MAX_TOKENS;) {
     const code = folded.charCodeAt(at)
     const kind = code < 128 ? (CLASS[code] ?? 0) : isIdeograph(code) ? 4 : code > 191 ? 1 : 0
     if (kind === 1) {
@@ -115,7 +114,10 @@ function readTokens(folded: string): number {
       const start = at
       for (; at < length; at++) {
         const next = folded.charCodeAt(at)
-        if (next < 128 ? CLASS[next] !== 1 && next !== 39 : next <= 191 || next === 0x2019 || isIdeograph(next)) break
+        if (
+          next < 128 ? CLASS[next] !== 1 && next !== 39 : next <= 191 || next === 0x2019 || isIdeograph(next)
+        )
+          break
         hash = Math.imul(hash ^ next, 0x01000193)
         if (at - start === 3) prefix = hash
       }

@@ -17,7 +17,10 @@ export interface LinearModel {
 export interface WindowScores {
   readonly start: number
   readonly end: number
+  /** Of the group of sentences that ends with this one. */
   readonly direct: number
+  /** Of this sentence alone. */
+  readonly ownDirect: number
   readonly indirect: number
 }
 
@@ -112,9 +115,16 @@ export function scoreWindows(text: string, direct: LinearModel, indirect: Linear
   let group = { start: 0, total: 0, count: 0 }
   visitWindows(text, ({ start, end, own, all, apart }) => {
     const planted = sum(indirect, 0, all) / Math.sqrt(Math.max(1, all)) + indirect.bias
+    const total = sum(direct, 0, own)
     if (group.count === 0 || apart || end - group.start > GROUP_UNITS) group = { start, total: 0, count: 0 }
-    group = { start: group.start, total: group.total + sum(direct, 0, own), count: group.count + own }
-    found.push({ start, end, direct: group.total / Math.sqrt(Math.max(1, group.count)) + direct.bias, indirect: planted })
+    group = { start: group.start, total: group.total + total, count: group.count + own }
+    found.push({
+      start,
+      end,
+      direct: group.total / Math.sqrt(Math.max(1, group.count)) + direct.bias,
+      ownDirect: total / Math.sqrt(Math.max(1, own)) + direct.bias,
+      indirect: planted,
+    })
   })
   return found
 }

@@ -35,7 +35,11 @@ function load(): { direct: LinearModel; indirect: LinearModel } {
 
 function decode(model: { weights: string; scale: number; bias: number }): LinearModel {
   const bytes = Buffer.from(model.weights, 'base64')
-  return { weights: new Int8Array(bytes.buffer, bytes.byteOffset, bytes.length), scale: model.scale, bias: model.bias }
+  return {
+    weights: new Int8Array(bytes.buffer, bytes.byteOffset, bytes.length),
+    scale: model.scale,
+    bias: model.bias,
+  }
 }
 
 /** How much a text's highest window is lowered for the number of windows it was chosen from. */
@@ -54,15 +58,27 @@ export function screenInjection(text: string, role: TextRole): InjectionResult {
   const { thresholds } = fitted
   const directThreshold = (role === 'input' ? thresholds.input : thresholds.direct) + correction
   const indirectThreshold = thresholds.indirect + correction
-  let best: { odds: number; kind: 'direct' | 'indirect' } = { odds: -20, kind: 'direct' }
+  let best: { odds: number; kind: 'direct' | 'indirect'; span: Span } = {
+    odds: -20,
+    kind: 'direct',
+    span: { start: 0, end: 0 },
+  }
   const spans: Span[] = []
-  for (const window of windows) {
-    const odds = window.direct - directThreshold
-    const planted = role === 'input' ? -20 : window.indirect - indirectThreshold
-    if (odds > best.odds) best = { odds, kind: 'direct' }
-    if (planted > best.odds) best = { odds: planted, kind: 'indirect' }
-    if (Math.max(odds, planted) >= 0 && spans.length < MAX_SPANS) spans.push({ start: window.start, end: window.end })
+  for (const { start, end, direct: grouped, ownDirect, indirect: planted } of windows) {
+    const directOdds = grouped - directThreshold
+    const indirectOdds = role === 'input' ? -20 : planted - indirectThreshold
+    if (directOdds > best.odds) best = { odds: directOdds, kind: 'direct', span: { start, end } }
+    if (indirectOdds > best.odds) best = { odds: indirectOdds, kind: 'indirect', span: { start, end } }
+    // A calm sentence after an attack belongs to its group and is not the attack.
+    const isPart = (directOdds >= 0 && ownDirect >= 0) || indirectOdds >= 0
+    if (isPart && spans.length < MAX_SPANS) spans.push({ start, end })
   }
   const flagged = best.odds >= 0
-  return { score: 1 / (1 + Math.exp(-best.odds)), flagged, kind: flagged ? best.kind : null, spans: spans.toSorted((a, b) => a.start - b.start) }
+  if (flagged && spans.length === 0) spans.push(best.span)
+  return {
+    score: 1 / (1 + Math.exp(-best.odds)),
+    flagged,
+    kind: flagged ? best.kind : null,
+    spans: spans.toSorted((a, b) => a.start - b.start),
+  }
 }

@@ -1,4 +1,10 @@
-import { ATTRIBUTE_KINDS, ELEMENT_KINDS, SWALLOWED_ELEMENTS, urlKind, type UnsafeKind } from './unsafe-markup.ts'
+import {
+  ATTRIBUTE_KINDS,
+  ELEMENT_KINDS,
+  SWALLOWED_ELEMENTS,
+  urlKind,
+  type UnsafeKind,
+} from './unsafe-markup.ts'
 
 export interface UnsafeSpan {
   readonly kind: UnsafeKind
@@ -31,7 +37,7 @@ export function findUnsafe(text: string): UnsafeSpan[] {
 function scanTags(text: string, quotes: boolean, found: UnsafeSpan[]): void {
   const lastClose = text.lastIndexOf('>')
   const closers = new Map<string, number>()
-  for (let at = text.indexOf('<'); at >= 0 && found.length < MAX_SPANS; ) {
+  for (let at = text.indexOf('<'); at >= 0 && found.length < MAX_SPANS;) {
     const next = text[at + 1] ?? ''
     let end = at + 1
     if (LETTER.test(next)) {
@@ -61,7 +67,13 @@ function tagEndOf(text: string, at: number, quotes: boolean): number {
   return text.length
 }
 
-function judgeTag(text: string, start: number, end: number, closers: Map<string, number>, found: UnsafeSpan[]): void {
+function judgeTag(
+  text: string,
+  start: number,
+  end: number,
+  closers: Map<string, number>,
+  found: UnsafeSpan[],
+): void {
   const tag = text.slice(start, end)
   const name = (/^<([a-zA-Z][^\s/>"'=<]*)/.exec(tag)?.[1] ?? '').toLowerCase()
   const bare = name.includes(':') ? name.slice(name.lastIndexOf(':') + 1) : name
@@ -72,7 +84,8 @@ function judgeTag(text: string, start: number, end: number, closers: Map<string,
     return
   }
   if (tag.length <= name.length + 2) return
-  for (const span of attributeSpans(tag, bare, name.length + 1)) found.push({ kind: span.kind, start: start + span.start, end: start + span.end })
+  for (const span of attributeSpans(tag, bare, name.length + 1))
+    found.push({ kind: span.kind, start: start + span.start, end: start + span.end })
 }
 
 /** The end of the element's closing tag, or of its opening one where it is never closed. */
@@ -144,7 +157,8 @@ function scanLinks(text: string, found: UnsafeSpan[]): void {
     }
   for (const match of text.matchAll(BARE_SCRIPT_URL))
     // A word before a colon in prose is no link: something has to be called.
-    if (/[(=`;]|%28/.test(match[0])) found.push({ kind: 'javascript_url', start: match.index, end: match.index + match[0].length })
+    if (/[(=`;]|%28/.test(match[0]))
+      found.push({ kind: 'javascript_url', start: match.index, end: match.index + match[0].length })
   if (text.includes('+ADw-'))
     for (const match of text.matchAll(ENCODED_MARKUP))
       found.push({ kind: 'script', start: match.index, end: match.index + match[0].length })
@@ -168,7 +182,8 @@ function carriesData(url: string): boolean {
 }
 
 // Tag characters, bidirectional overrides and runs of invisible ones; one joiner between letters is ordinary writing.
-const HIDDEN = /[\u{e0001}-\u{e007f}]{2,}|[\u202a\u202b\u202d\u202e\u2066-\u2068]|[\u200b-\u200d\u2060-\u2064\ufeff]{3,}/gu
+const HIDDEN =
+  /[\u{e0001}-\u{e007f}]{2,}|[\u202a\u202b\u202d\u202e\u2066-\u2068]|[\u200b-\u200d\u2060-\u2064\ufeff]{3,}/gu
 const FLAG = /\u{1f3f4}$/u
 
 function scanHidden(text: string, found: UnsafeSpan[]): void {

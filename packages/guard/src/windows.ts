@@ -16,7 +16,13 @@ const NEWLINE = 10
 const SPACE = 32
 /** . ! ? … 。 ！ ？ */
 const isStop = (code: number): boolean =>
-  code === 46 || code === 33 || code === 63 || code === 0x2026 || code === 0x3002 || code === 0xff01 || code === 0xff1f
+  code === 46 ||
+  code === 33 ||
+  code === 63 ||
+  code === 0x2026 ||
+  code === 0x3002 ||
+  code === 0xff01 ||
+  code === 0xff1f
 
 export function splitWindows(text: string): Window[] {
   const found: Window[] = []
