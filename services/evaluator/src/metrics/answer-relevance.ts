@@ -1,5 +1,5 @@
 import type { Embedder, EmbedOptions } from '@aquifer/models/embedder'
-import { isNoncommittal } from '@aquifer/models/groundedness'
+import { isNoncommittal } from '@aquifer/models/groundedness/features'
 
 /** Beyond so many claims the answer's beginning stands for all of it. */
 const MAX_CLAIMS = 15

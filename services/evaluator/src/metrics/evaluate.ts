@@ -17,9 +17,15 @@ export interface EvaluateDeps {
 export function createEvaluate({ embedder, groundedness }: EvaluateDeps): Evaluate {
   return async ({ question, answer, contexts, reference }, options) => {
     const asked = question === undefined ? {} : { question }
-    const { groundedness: score, grounded, claims } = await groundedness.score({ ...asked, answer, contexts }, options)
+    const {
+      groundedness: score,
+      grounded,
+      claims,
+    } = await groundedness.score({ ...asked, answer, contexts }, options)
     const expected =
-      reference === undefined ? null : await groundedness.score({ ...asked, answer: reference, contexts }, options)
+      reference === undefined
+        ? null
+        : await groundedness.score({ ...asked, answer: reference, contexts }, options)
     const relevance = question?.trim()
       ? await answerRelevance(embedder, { question, answer, claims: claims.map(({ text }) => text) }, options)
       : undefined
