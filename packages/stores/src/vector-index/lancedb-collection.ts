@@ -5,12 +5,16 @@ import { AquiferError, errorMessage, unavailable } from '@aquifer/runtime/errors
 import { checkPoints, checkQuery } from './checks.ts'
 import { documentCounter } from './document-counter.ts'
 import { filterSql, hasAny, quote } from './filter-sql.ts'
+import { gate } from './gate.ts'
 import { columns, EVERYONE, readerOf, tableSchema, toHits, toPoints, toTable } from './lancedb-rows.ts'
 import type { CollectionSpec, DocumentPoints, IndexQuery, PointSelector, VectorIndex } from './port.ts'
 import { writeQueue } from './write-queue.ts'
 
 const LIMITS = { maxBatchPoints: 512, maxSearchLimit: 1000 }
 const READ_TIMEOUT_MS = 30_000
+/** A dense search passes through every vector on all cores: more at once are no faster, and each holds buffers. */
+const DENSE_AT_ONCE = 2
+const MAX_DENSE_WAITING = 256
 /** Rows that no index covers are scanned by every search: beyond this share they are brought in. */
 const UNINDEXED_SHARE = 0.25
 const MIN_UNINDEXED_ROWS = 2000
@@ -68,6 +72,7 @@ export async function openCollection(
   // What is deleted before this process began may still lie in the files.
   let deletedRows = true
   let idle = new AbortController()
+  const denseGate = gate(DENSE_AT_ONCE, MAX_DENSE_WAITING)
 
   async function read<T>(query: () => Promise<T>): Promise<T> {
     const running = query().catch(failed)
@@ -154,7 +159,9 @@ export async function openCollection(
       checkQuery(query, collection, LIMITS)
       const where = visibleSql(query)
       const [dense, lexical] = await Promise.all([
-        query.vector === undefined ? null : read(() => searchDense(table, query, query.vector!, where)),
+        query.vector === undefined
+          ? null
+          : denseGate(() => read(() => searchDense(table, query, query.vector!, where))),
         query.terms === undefined || query.terms.length === 0
           ? null
           : read(() => searchLexical(table, query, query.terms!, where)),
