@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url'
 
 import { DOCUMENT_POLICY } from '@aquifer/guard/policy'
 import type { GuardPolicy } from '@aquifer/guard/policy'
-import { errorMessage, invalid, unavailable } from '@aquifer/runtime/errors'
+import { AquiferError, errorMessage, invalid, unavailable } from '@aquifer/runtime/errors'
 import { Piscina } from 'piscina'
 
 import { CHUNKER_VERSION, defaultChunkOptions } from './chunk/chunk.ts'
@@ -86,6 +86,8 @@ export function createParsePool(options: ParsePoolOptions): ParsePool {
         { transferList: [bytes.buffer], signal: signal ? AbortSignal.any([limit, signal]) : limit },
       )) as ParseReply
       if ('parsed' in reply) return reply.parsed
+      if ('notReady' in reply)
+        throw unavailable('parser_unavailable', `the parser cannot start: ${reply.notReady}`)
       const { code, message, status } = reply.failure
       throw invalid(code, message, status)
     } catch (error) {
@@ -144,7 +146,10 @@ function workerFailure(error: unknown, memoryMb: number): unknown {
       `reading it took more than ${memoryMb} MB: publish it in parts`,
       error,
     )
-  if (error instanceof Error && error.name === 'AquiferError') return error
+  if (error instanceof AquiferError) return error
+  // A library that is not installed is no document's fault.
+  if (code === 'ERR_MODULE_NOT_FOUND')
+    return unavailable('parser_unavailable', `the parser cannot start: ${errorMessage(error)}`, error)
   return loadFailure('broken', `it cannot be read (${errorMessage(error)}): publish a repaired copy`, error)
 }
 

@@ -1,0 +1,129 @@
+import { fileURLToPath } from 'node:url'
+
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+
+import { createParsePool } from './parse-pool.ts'
+import type { ParsePool, ParsePoolOptions } from './parse-pool.ts'
+
+const file = (content: string, contentType = 'text/plain') => ({
+  bytes: Buffer.from(content),
+  contentType,
+  filename: null,
+  title: null,
+})
+const failure = (code: string, retryable = false) => expect.objectContaining({ code, retryable })
+
+/** Long enough for a worker to start on a busy machine, short enough to wait for. */
+const options: ParsePoolOptions = {
+  tokenizerPath: null,
+  timeoutMs: 8000,
+  memoryMb: 96,
+  maxQueue: 2,
+  workerFile: new URL('./parse-worker.fixture.ts', import.meta.url),
+}
+
+describe('a pool of one worker', () => {
+  let pool: ParsePool
+  beforeAll(() => {
+    pool = createParsePool(options)
+  })
+  afterAll(() => pool.close())
+
+  it('a document: comes back as text and chunks; its bytes stay with the caller', async () => {
+    const input = { ...file('# Title\n\nSome text.', 'text/markdown'), filename: 'a.md' }
+    const parsed = await pool.parse(input)
+    expect(parsed).toMatchObject({
+      text: 'Title\n\nSome text.',
+      title: 'Title',
+      mediaType: 'text/markdown',
+      pages: 0,
+    })
+    expect(parsed.chunks).toEqual([
+      { index: 0, text: 'Title\n\nSome text.', headings: ['Title'], page: null, start: 0, end: 17 },
+    ])
+    expect(input.bytes.toString()).toBe('# Title\n\nSome text.')
+  })
+
+  it("the title: the producer's, else the document's, else the file's name", async () => {
+    const titles = await Promise.all([
+      pool.parse({ ...file('# Own\n\ntext', 'text/markdown'), title: 'Given', filename: 'a.md' }),
+      pool.parse({ ...file('text, and more.'), filename: 'a.txt' }),
+    ])
+    expect(titles.map((each) => each.title)).toEqual(['Given', 'a.txt'])
+  })
+
+  it("a document's own failure: crosses with its code, message and status", async () => {
+    const error = await pool.parse(file(' ')).catch((each: unknown) => each)
+    expect(error).toEqual(failure('empty'))
+    expect(error).toMatchObject({ status: 400, message: 'the content is blank: publish a text' })
+  })
+
+  it.each([
+    ['hang', 'timeout'],
+    ['fill the heap', 'out_of_memory'],
+    ['fill buffers', 'out_of_memory'],
+    ['throw', 'broken'],
+  ])(
+    'a parser that would %s: fails that document alone, as %s, and the next one is read',
+    async (content, code) => {
+      const [bad, good] = await Promise.allSettled([pool.parse(file(content)), pool.parse(file('good'))])
+      expect(bad).toMatchObject({ status: 'rejected', reason: failure(code) })
+      expect(good).toMatchObject({ status: 'fulfilled', value: { text: 'good' } })
+    },
+  )
+
+  it('a queue that is full: parser_busy, which a retry can help', async () => {
+    const settled = await Promise.allSettled(['a', 'b', 'c', 'd'].map((each) => pool.parse(file(each))))
+    expect(settled.slice(0, 3).map((each) => each.status)).toEqual(['fulfilled', 'fulfilled', 'fulfilled'])
+    expect(settled[3]).toMatchObject({ reason: failure('parser_busy', true) })
+  })
+
+  it('a caller that gives up: frees its place, waiting or under way', async () => {
+    const stop = new AbortController()
+    const running = pool.parse(file('hang'), stop.signal)
+    const waiting = pool.parse(file('b'), stop.signal)
+    stop.abort(new Error('given up'))
+    await expect(running).rejects.toThrow('given up')
+    await expect(waiting).rejects.toThrow('given up')
+    expect((await pool.parse(file('after'))).text).toBe('after')
+  })
+
+  it('5 MB of prose: costs the calling thread less than 50 ms of computing', async () => {
+    const prose = 'A sentence about nothing much. '.repeat(160_000)
+    await pool.parse(file('warm'))
+    const before = process.threadCpuUsage()
+    const { chunks } = await pool.parse(file(prose))
+    const { user, system } = process.threadCpuUsage(before)
+    expect(chunks.length).toBeGreaterThan(1000)
+    // Time on the CPU, not on the clock: other programs on the machine do not count.
+    expect((user + system) / 1000).toBeLessThan(50)
+  })
+})
+
+it('close: ends what is under way as parser_closed', async () => {
+  const pool = createParsePool(options)
+  const pending = [pool.parse(file('hang')), pool.parse(file('waiting'))]
+  const settled = Promise.allSettled(pending)
+  await pool.close()
+  for (const each of await settled) expect(each).toMatchObject({ reason: failure('parser_closed', true) })
+  await expect(pool.parse(file('late'))).rejects.toEqual(failure('parser_closed', true))
+})
+
+it('a tokenizer that cannot be read: parser_unavailable, never a failure of the document', async () => {
+  const pool = createParsePool({ ...options, tokenizerPath: fileURLToPath(import.meta.url) })
+  await expect(pool.parse(file('hello'))).rejects.toEqual(failure('parser_unavailable', true))
+  await pool.close()
+})
+
+it('too many bytes: refused before they are copied', async () => {
+  const pool = createParsePool({ ...options, limits: { maxBytes: 4 } })
+  await expect(pool.parse(file('hello'))).rejects.toEqual(failure('too_large'))
+  await pool.close()
+})
+
+it('the build: changes with how documents are cut and with what counts their tokens', async () => {
+  const pools = [createParsePool(options), createParsePool({ ...options, chunk: { targetTokens: 100 } })]
+  expect(pools[0]!.build).not.toBe(pools[1]!.build)
+  expect(pools[0]!.build).toContain('characters/4')
+  await Promise.all(pools.map((each) => each.close()))
+})
