@@ -2,6 +2,7 @@ import { serve } from '@hono/node-server'
 import type { ServerType } from '@hono/node-server'
 import { OpenAPIHono } from '@hono/zod-openapi'
 import type { Context } from 'hono'
+import { bodyLimit } from 'hono/body-limit'
 import type { AddressInfo } from 'node:net'
 import type { Authenticate, Identity } from './auth.ts'
 import { AquiferError, errorMessage, invalid, unavailable } from './errors.ts'
@@ -51,6 +52,8 @@ export function errorResponse(error: unknown, path: string, traceId: string): Re
   const known = error instanceof AquiferError ? error : internal(error)
   const headers: Record<string, string> = known.retryable ? { 'Retry-After': '1' } : {}
   if (known.status === 401) headers['WWW-Authenticate'] = 'Bearer'
+  // The rest of the body is not read, so nothing more can come on this connection.
+  if (known.status === 413) headers['Connection'] = 'close'
   if (OPENAI_ROUTES.test(path)) {
     const type =
       known.status >= 500
@@ -112,6 +115,8 @@ export interface HttpServer {
 }
 
 const CHECK_TIMEOUT_MS = 3000
+/** JSON is parsed in one go on the event loop. */
+const MAX_BODY_BYTES = 4 * 1024 * 1024
 /** Headers are small here: titles and metadata of a document come in them. */
 const MAX_HEADER_BYTES = 64 * 1024
 
@@ -191,6 +196,14 @@ function createApp(options: HttpOptions): Routes {
     c.set('identity', options.authenticate({ header: (name) => c.req.header(name) }))
     await next()
   })
+  const limit = bodyLimit({
+    maxSize: MAX_BODY_BYTES,
+    onError: () => {
+      throw invalid('body_too_large', `a request body has at most ${MAX_BODY_BYTES} bytes`, 413)
+    },
+  })
+  // Documents stream, and have limits of their own.
+  app.use('/v1/*', async (c, next) => await (c.req.path.startsWith('/v1/documents') ? next() : limit(c, next)))
   app.doc31('/openapi.json', {
     openapi: '3.1.0',
     info: {

@@ -39,7 +39,6 @@ export function documentRoutes(deps: DoorDeps): Routes {
   const publisher = createPublisher(deps)
   const routes = createRoutes()
   describe(routes)
-  routes.use('/v1/documents', idempotent(deps.cache))
   routes.use('/v1/documents/*', idempotent(deps.cache))
   const fromJson = createJsonPublisher(deps, publisher)
 
