@@ -10,7 +10,8 @@ import { inspect } from '@aquifer/guard/inspect'
 import { DOCUMENT_POLICY, redact } from '@aquifer/guard/policy'
 import type { Embedder } from '@aquifer/models/embedder'
 import { createGroundednessScorer } from '@aquifer/models/groundedness'
-import { openEmbedder, openGenerator } from '@aquifer/models/open'
+import { openEmbedder } from '@aquifer/models/open'
+import { createExtractiveGenerator } from '@aquifer/models/extractive'
 import { createQueryService } from '@aquifer/query/service'
 import { loadPrompt } from '@aquifer/query/prompt'
 import { keyAuthenticator, loopbackAuthenticator } from '@aquifer/runtime/auth'
@@ -26,7 +27,7 @@ import type { Probe } from '@aquifer/runtime/probe'
 import { openDatabase } from '@aquifer/runtime/sqlite'
 import { createTracing } from '@aquifer/runtime/tracing'
 import { answersSchema, createSqliteAnswers } from '@aquifer/stores/answers-sqlite'
-import { createFileBlobs } from '@aquifer/stores/blobs-file'
+import { openFileBlobs } from '@aquifer/stores/blobs-file'
 import { cacheSchema, createSqliteCache } from '@aquifer/stores/cache-sqlite'
 import { createDocumentFiles } from '@aquifer/stores/document-files'
 import { openLanceDb } from '@aquifer/stores/lancedb'
@@ -47,6 +48,8 @@ export interface System {
 const HTTP_DEADLINE_MS = 10_000
 const SWEEP_EVERY_MS = 10 * 60 * 1000
 const EXPIRE_EVERY_MS = 60 * 60 * 1000
+/** Deleted text leaves the index's files with it; writes wait for a second or so meanwhile. */
+const COMPACT_EVERY_MS = 6 * 60 * 60 * 1000
 
 export interface SystemOptions {
   readonly config: Config
@@ -100,9 +103,14 @@ async function assemble(
   closers.push(() => database.close())
   const answers = createSqliteAnswers(database)
   const cache = createSqliteCache(database, { clock })
-  const blobs = await createFileBlobs({ dir: inDataDir('blobs') })
+  const blobs = await openFileBlobs({ path: inDataDir('blobs') })
   const files = createDocumentFiles(blobs)
-  const admin = await openLanceDb({ path: inDataDir('vectors'), clock })
+  const admin = await openLanceDb({
+    path: inDataDir('vectors'),
+    clock,
+    onUpkeepFailure: (error) =>
+      logger.warn({ err: error }, 'the upkeep of the vector index failed; it is tried again'),
+  })
   closers.push(() => admin.close())
 
   const policy = {
@@ -138,7 +146,7 @@ async function assemble(
   })
   closers.push(() => generations.close())
   const { registry, index, embedder } = generations
-  const generator = await openGenerator(config.generator, { embedder, apiKey: config.openaiApiKey })
+  const generator = createExtractiveGenerator({ embedder })
   closers.push(() => generator.close())
 
   const groundedness = createGroundednessScorer({ embedder })
@@ -200,11 +208,18 @@ async function assemble(
     warnings: generations.warnings(),
     welcome: WELCOME,
   })
-  const expiring = setInterval(() => {
-    answers
-      .expire(clock.now())
-      .catch((error: unknown) => logger.warn({ err: error }, 'old answers could not be dropped'))
-  }, EXPIRE_EVERY_MS)
+  const upkeep = [
+    setInterval(() => {
+      answers
+        .expire(clock.now())
+        .catch((error: unknown) => logger.warn({ err: error }, 'old answers could not be dropped'))
+    }, EXPIRE_EVERY_MS),
+    setInterval(() => {
+      index
+        .compact({ olderThanMs: 0 })
+        .catch((error: unknown) => logger.warn({ err: error }, 'the index could not be compacted'))
+    }, COMPACT_EVERY_MS),
+  ]
   await Promise.all([generations.start(), query.start(), evaluator.start()])
 
   return {
@@ -212,7 +227,7 @@ async function assemble(
     warnings: generations.warnings(),
     isNew,
     async stop() {
-      clearInterval(expiring)
+      for (const timer of upkeep) clearInterval(timer)
       // The door first, so that nothing more is accepted; then the consumers, in the order of the way.
       await http.close(HTTP_DEADLINE_MS)
       await generations.stop()
