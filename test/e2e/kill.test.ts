@@ -4,9 +4,28 @@ import { openDatabase } from '@aquifer/runtime/sqlite'
 import { createSqliteRegistry, registrySchema } from '@aquifer/stores/registry-sqlite'
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { beforeAll, describe, expect, test } from 'vitest'
+import { seeded } from './harness/seeded.ts'
 import { eventually, newDataDir, publish, removeDataDir, request, startServer } from './harness/server.ts'
 import type { Server } from './harness/server.ts'
+
+const WRITES = [
+  'append',
+  'queued',
+  'source',
+  'text',
+  'chunks',
+  'points',
+  'flip',
+  'indexed',
+  'cleanup',
+  'commit',
+  'floor',
+]
+const SEED = Number(process.env['KILL_SEED'] ?? 20261121)
+const MOMENTS = 20
+/** About as long as a run takes. */
+const WINDOW_MS = 1500
 
 /** The lexical embedder gives the same vectors every time, so indexes can be compared to the letter. */
 const ENV = { AQUIFER_EMBEDDER: 'lexical:', AQUIFER_PARTITIONS: '2' }
@@ -120,7 +139,6 @@ describe('kill -9', () => {
   beforeAll(async () => {
     clean = (await runOnce({})).state
   })
-  afterAll(() => undefined)
 
   test('a clean run shows every document in its last state, and nothing else', () => {
     expect(clean.visible).toEqual(
@@ -135,27 +153,19 @@ describe('kill -9', () => {
     expect(clean.points.filter((point) => point.startsWith('orphan'))).toEqual([])
   })
 
-  const writes = [
-    'append',
-    'queued',
-    'source',
-    'text',
-    'chunks',
-    'points',
-    'flip',
-    'indexed',
-    'cleanup',
-    'commit',
-    'floor',
-  ]
-  for (const write of writes) {
-    for (const nth of [1, 4]) {
-      test(`after ${write} number ${nth}: the index equals a clean run's`, async () => {
-        if (write === 'floor' && nth > 2) return
-        const { state, deaths } = await runOnce({ KILL_AFTER: `${write}:${nth}` })
-        expect(deaths).toBe(1)
-        expect(state).toEqual(clean)
-      })
-    }
+  for (const write of WRITES) {
+    test(`after ${write}: the index equals a clean run's`, async () => {
+      const { state, deaths } = await runOnce({ KILL_AFTER: `${write}:2` })
+      expect(deaths).toBe(1)
+      expect(state).toEqual(clean)
+    })
+  }
+
+  const random = seeded(SEED)
+  for (let moment = 1; moment <= MOMENTS; moment++) {
+    const afterMs = Math.floor(random() * WINDOW_MS)
+    test(`${afterMs} ms into the run (seed ${SEED}, moment ${moment}): the index equals a clean run's`, async () => {
+      expect((await runOnce({ KILL_AFTER_MS: String(afterMs) })).state).toEqual(clean)
+    })
   }
 })

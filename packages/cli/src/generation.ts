@@ -1,6 +1,7 @@
-import { createHash } from 'node:crypto'
-import { readFile, rename, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { createHash, randomUUID } from 'node:crypto'
+import { existsSync } from 'node:fs'
+import { readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { basename, join } from 'node:path'
 import { createConnectorService } from '@aquifer/connector/service'
 import type { ConsumerDeps } from '@aquifer/connector/deps'
 import { createParsePool } from '@aquifer/connector/parse-pool'
@@ -29,6 +30,7 @@ export interface Generation {
   readonly registry: Registry
   readonly parsePool: ParsePool
   readonly groups: { readonly connector: string; readonly embedder: string }
+  readonly registryFile: string
   close(): Promise<void>
 }
 
@@ -58,6 +60,40 @@ export async function writeCurrent(dataDir: string, record: GenerationRecord): P
   await rename(`${path}.new`, path)
 }
 
+function registryPath(dataDir: string, instance: string): string {
+  return join(dataDir, `registry-${instance}.db`)
+}
+
+/**
+ * The name of an index and the registry that belongs to it. Where either is gone, both are new: the consumer groups carry the name, so
+ * what was lost is made again from the log.
+ */
+async function instanceOf(dataDir: string, fingerprint: string): Promise<string> {
+  const file = join(dataDir, 'vectors', `instance-${fingerprint.slice(0, 16)}`)
+  const known = existsSync(file) ? await readFile(file, 'utf8') : null
+  if (known !== null && existsSync(registryPath(dataDir, known))) return known
+  const instance = randomUUID().slice(0, 8)
+  await writeFile(file, instance)
+  return instance
+}
+
+/** Removes the collections and registries that no open generation uses: those of an embedder that was replaced. */
+export async function dropUnused(
+  dataDir: string,
+  admin: VectorIndexAdmin,
+  open: readonly Generation[],
+): Promise<void> {
+  for (const collection of await admin.list()) {
+    if (open.some(({ embedder }) => embedder.fingerprint === collection.fingerprint)) continue
+    await rm(join(dataDir, 'vectors', `instance-${collection.fingerprint.slice(0, 16)}`), { force: true })
+    await admin.drop(collection)
+  }
+  for (const name of await readdir(dataDir)) {
+    const used = open.some(({ registryFile }) => name.startsWith(registryFile))
+    if (/^registry-.*\.db/.test(name) && !used) await rm(join(dataDir, name), { force: true })
+  }
+}
+
 export async function openGeneration(options: {
   config: Config
   policy: GuardPolicy
@@ -66,9 +102,10 @@ export async function openGeneration(options: {
 }): Promise<Generation> {
   const { config, embedder, admin } = options
   const { fingerprint, dimensions } = embedder
+  const instance = await instanceOf(config.dataDir, fingerprint)
   const index = await admin.open({ fingerprint, dimensions })
   const database = openDatabase({
-    path: join(config.dataDir, `registry-${fingerprint.slice(0, 16)}.db`),
+    path: registryPath(config.dataDir, instance),
     schema: registrySchema,
     survives: 'power-loss',
   })
@@ -91,7 +128,11 @@ export async function openGeneration(options: {
     index,
     registry,
     parsePool,
-    groups: { connector: `aquifer.connector.${build}`, embedder: `aquifer.embedder.${build}` },
+    registryFile: basename(registryPath(config.dataDir, instance)),
+    groups: {
+      connector: `aquifer.connector.${build}.${instance}`,
+      embedder: `aquifer.embedder.${build}.${instance}`,
+    },
     async close() {
       await parsePool.close()
       await registry.close()

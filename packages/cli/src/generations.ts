@@ -7,7 +7,14 @@ import { errorMessage } from '@aquifer/runtime/errors'
 import type { Logger } from '@aquifer/runtime/logger'
 import type { Registry } from '@aquifer/stores/registry'
 import type { VectorIndex, VectorIndexAdmin } from '@aquifer/stores/vector-index'
-import { backlog, createConsumers, openGeneration, readCurrent, writeCurrent } from './generation.ts'
+import {
+  backlog,
+  createConsumers,
+  dropUnused,
+  openGeneration,
+  readCurrent,
+  writeCurrent,
+} from './generation.ts'
 import type { Generation, Shared } from './generation.ts'
 
 const CATCH_UP_POLL_MS = 250
@@ -66,6 +73,7 @@ export async function createGenerations(options: {
     await consumers.get(old)!.stop()
     all.splice(all.indexOf(old), 1)
     await old.close()
+    await dropUnused(config.dataDir, options.admin, all)
   }
 
   async function remember(): Promise<void> {
@@ -75,6 +83,7 @@ export async function createGenerations(options: {
   }
 
   if (!before) await remember()
+  await dropUnused(config.dataDir, options.admin, all)
   return {
     registry: delegate(() => serving.registry),
     index: delegate(() => serving.index),

@@ -1,0 +1,42 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { request } from '@aquifer/test/server'
+
+/** Resident memory of a process and all its children, now and at each one's highest, in MiB. Linux. */
+export function memoryMiB(pid: number): { resident: number; peak: number } {
+  const status = readFileSync(`/proc/${pid}/status`, 'utf8')
+  const read = (field: string) =>
+    Number(new RegExp(`^${field}:\\s+(\\d+) kB`, 'm').exec(status)?.[1] ?? 0) / 1024
+  const total = { resident: read('VmRSS'), peak: read('VmHWM') }
+  for (const task of readdirSync(`/proc/${pid}/task`)) {
+    const children = readFileSync(`/proc/${pid}/task/${task}/children`, 'utf8').split(' ').filter(Boolean)
+    for (const child of children) {
+      const own = memoryMiB(Number(child))
+      total.resident += own.resident
+      total.peak += own.peak
+    }
+  }
+  return total
+}
+
+/** Seconds of CPU that a process has used in all its threads. Linux, whose clock ticks 100 times a second. */
+export function cpuSeconds(pid: number): number {
+  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+  return (Number(fields[11]) + Number(fields[12])) / 100
+}
+
+export async function scrape(server: { url: string }): Promise<string> {
+  return (await request<string>(server, 'GET', '/metrics')).body
+}
+
+/** One value of a scrape; 0 where it is not there. */
+export function metric(text: string, name: string, labels: Record<string, string> = {}): number {
+  const line = text
+    .split('\n')
+    .find(
+      (each) =>
+        (each.startsWith(`${name}{`) || each.startsWith(`${name} `)) &&
+        Object.entries(labels).every(([label, value]) => each.includes(`${label}="${value}"`)),
+    )
+  return line === undefined ? 0 : Number(line.slice(line.lastIndexOf(' ') + 1))
+}
