@@ -182,7 +182,11 @@ export async function backlog(
     return lags.reduce((sum, own) => sum + own, 0)
   }
   return {
-    connector: await lag(groups.connector, [topics.documents.name, topics.documentsBulk.name]),
+    connector: await lag(groups.connector, [
+      topics.documents.name,
+      topics.documentsBulk.name,
+      topics.documentsRetry.name,
+    ]),
     embedder: await lag(groups.embedder, [topics.chunks.name, topics.chunksBulk.name]),
   }
 }

@@ -6,8 +6,8 @@ import { topics } from '@aquifer/contracts/topics'
 import { createEvaluatorService, EVALUATOR_GROUP } from '@aquifer/evaluator/service'
 import { createEvaluate } from '@aquifer/evaluator/metrics'
 import { createSqliteEventLog } from '@aquifer/event-log/sqlite'
-import { inspect } from '@aquifer/guard/inspect'
-import { DOCUMENT_POLICY, redact } from '@aquifer/guard/policy'
+import { DOCUMENT_POLICY } from '@aquifer/guard/policy'
+import { createGuardPool } from '@aquifer/guard/pool'
 import type { Embedder } from '@aquifer/models/embedder'
 import { createGroundednessScorer } from '@aquifer/models/groundedness'
 import { openEmbedder } from '@aquifer/models/open'
@@ -151,7 +151,8 @@ async function assemble(
 
   const groundedness = createGroundednessScorer({ embedder })
   const evaluate = createEvaluate({ embedder, groundedness })
-  const guard = { inspect, redact: (text: string) => redact(text) }
+  const guard = createGuardPool()
+  closers.push(() => guard.close())
   const prompt = loadPrompt(new URL('../../../prompts/answer.v1.md', import.meta.url))
   const query = createQueryService({
     ...shared,
@@ -190,6 +191,7 @@ async function assemble(
     port: config.port,
     routes: [door, ...query.routes, ...evaluator.routes],
     authenticate: config.apiKeys === undefined ? loopbackAuthenticator : keyAuthenticator(config.apiKeys),
+    localOnly: config.apiKeys === undefined,
     logger,
     metrics,
     tracing,

@@ -4,6 +4,7 @@ import { OpenAPIHono } from '@hono/zod-openapi'
 import type { Context } from 'hono'
 import { bodyLimit } from 'hono/body-limit'
 import type { AddressInfo } from 'node:net'
+import { loopbackAuthenticator } from './auth.ts'
 import type { Authenticate, Identity } from './auth.ts'
 import { AquiferError, errorMessage, invalid, unavailable } from './errors.ts'
 import type { Logger } from './logger.ts'
@@ -96,6 +97,8 @@ export interface HttpOptions {
   readonly port: number
   readonly routes: readonly Routes[]
   readonly authenticate: Authenticate
+  /** Every route, health and metrics too, checks that it is this machine that asks. */
+  readonly localOnly: boolean
   readonly logger: Logger
   readonly metrics: Metrics
   readonly tracing: Tracing
@@ -183,6 +186,12 @@ function createApp(options: HttpOptions): Routes {
       (performance.now() - started) / 1000,
     )
   })
+  if (options.localOnly) {
+    app.use(async (c, next) => {
+      loopbackAuthenticator({ header: (name) => c.req.header(name) })
+      await next()
+    })
+  }
   app.get('/livez', (c) => c.json({ status: 'live' }))
   app.get('/readyz', async (c) => await readiness(c, options))
   app.get('/metrics', async () => {

@@ -266,6 +266,21 @@ function lists(behaviour: Behaviour): void {
     expect(await registry.counts('acme')).toEqual(counts)
   })
 
+  behaviour(
+    'what is still queued from before a version is told, oldest first, of all tenants',
+    async (registry) => {
+      await registry.recordAttempt('acme', 'old', attempt(2))
+      await registry.recordAttempt('other', 'older', attempt(1))
+      await registry.recordAttempt('acme', 'new', attempt(5))
+      await registry.recordAttempt('acme', 'failed', attempt(1, { state: 'failed' }))
+      await registry.flip('acme', 'shown', visible(1))
+      const old = { tenant: 'acme', documentId: 'old', version: versionAt(2) }
+      const older = { tenant: 'other', documentId: 'older', version: versionAt(1) }
+      expect(await registry.queuedBefore(versionAt(5), 10)).toEqual([older, old])
+      expect(await registry.queuedBefore(versionAt(5), 1)).toEqual([older])
+    },
+  )
+
   behaviour('recent lags are those of the newest flips', async (registry) => {
     for (let n = 1; n <= 3; n++) {
       await registry.flip('acme', `doc ${n}`, visible(n, { indexedAt: visible(n).publishedAt + n * 100 }))

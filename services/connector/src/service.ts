@@ -12,6 +12,7 @@ import { AquiferError, invalid, isMessageFault } from '@aquifer/runtime/errors'
 import { untilAvailable } from '@aquifer/runtime/retry'
 import type { Attempt } from '@aquifer/stores/registry'
 import type { ConsumerDeps } from './deps.ts'
+import { createRecovery } from './recover.ts'
 import { accessRequired, createPublisher, isRestricted } from './sources/publish.ts'
 import { checkUri, openUri } from './sources/fetch-uri.ts'
 
@@ -45,6 +46,11 @@ export function createConnectorService(deps: ConsumerDeps): ConnectorService {
   const indexed = createCodec('indexed')
   const publisher = createPublisher({ ...deps, alsoDelete: () => [] })
   const subscriptions: Subscription[] = []
+  const recovery = createRecovery(
+    deps,
+    async (record, version, signal) =>
+      await processRecord({ record, version, chunksTopic: topics.chunksBulk.name, signal }),
+  )
 
   async function steady<T>(signal: AbortSignal, operation: () => Promise<T>): Promise<T> {
     return await untilAvailable(operation, {
@@ -262,6 +268,7 @@ export function createConnectorService(deps: ConsumerDeps): ConnectorService {
       for (const [topic, chunksTopic] of [
         [topics.documents.name, topics.chunks.name],
         [topics.documentsBulk.name, topics.chunksBulk.name],
+        [topics.documentsRetry.name, topics.chunksBulk.name],
       ] as const) {
         const options = {
           group: deps.group,
@@ -273,8 +280,10 @@ export function createConnectorService(deps: ConsumerDeps): ConnectorService {
           await log.subscribe(options, async (batch) => await processBatch(batch, chunksTopic)),
         )
       }
+      recovery.start()
     },
     async stop() {
+      await recovery.stop()
       await Promise.all(subscriptions.map(async (subscription) => await subscription.stop()))
     },
   }

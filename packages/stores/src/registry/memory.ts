@@ -83,6 +83,16 @@ export function createMemoryRegistry(): Registry {
       flips.sort((a, b) => b.indexedAt - a.indexedAt)
       return flips.slice(0, 1000).map(({ indexedAt, publishedAt }) => indexedAt - publishedAt)
     },
+    async queuedBefore(version, limit) {
+      const waiting = [...tenants.keys()]
+        .flatMap(records)
+        .flatMap(({ tenant, documentId, latest }) =>
+          latest?.state === 'queued' && latest.version < version
+            ? { tenant, documentId, version: latest.version }
+            : [],
+        )
+      return waiting.sort((a, b) => (a.version < b.version ? -1 : 1)).slice(0, limit)
+    },
     ping: async () => {},
     close: async () => {},
   }

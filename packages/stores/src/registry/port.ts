@@ -26,6 +26,11 @@ export interface Registry {
   counts(tenant: string): Promise<Record<DocumentStateName, number> & { chunks: number }>
   /** Publish → visible times of the newest flips (at most 1,000), milliseconds. */
   recentLags(tenant: string): Promise<number[]>
+  /** Documents of all tenants whose latest attempt is still queued and older than a version, oldest first. */
+  queuedBefore(
+    version: string,
+    limit: number,
+  ): Promise<{ tenant: string; documentId: string; version: string }[]>
   ping(): Promise<void>
   close(): Promise<void>
 }

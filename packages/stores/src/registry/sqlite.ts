@@ -24,6 +24,7 @@ export const registrySchema = `
   ) STRICT;
   CREATE INDEX IF NOT EXISTS registry_by_state ON registry (tenant, state, document_id, chunks);
   CREATE INDEX IF NOT EXISTS registry_by_time ON registry (tenant, indexed_at, lag_ms) WHERE indexed_at IS NOT NULL;
+  CREATE INDEX IF NOT EXISTS registry_queued ON registry (latest_version) WHERE state = 'queued';
 `
 
 const MAX_LAGS = 1000
@@ -145,6 +146,18 @@ export function createSqliteRegistry(database: Database): Registry {
         MAX_LAGS,
       )
       return rows.map(({ lag_ms: lagMs }) => Number(lagMs))
+    },
+    async queuedBefore(version, limit) {
+      const rows = await database.all(
+        "SELECT tenant, document_id, latest_version FROM registry WHERE state = 'queued' AND latest_version < ? ORDER BY latest_version LIMIT ?",
+        version,
+        limit,
+      )
+      return rows.map((row) => ({
+        tenant: String(row.tenant),
+        documentId: String(row.document_id),
+        version: String(row.latest_version),
+      }))
     },
     async ping() {
       await database.all('SELECT 1')
