@@ -159,6 +159,7 @@ async function assemble(
     index,
     registry,
     answers,
+    cache,
     embedder,
     generator,
     groundedness,

@@ -62,12 +62,12 @@ export function createAnswerer(deps: QueryDeps) {
 
   async function* answer(question: Question): AsyncGenerator<AnswerEvent> {
     const startedAt = clock.now()
-    const verdicts = inputVerdicts(deps, question.question)
+    const verdicts = await inputVerdicts(deps, question)
     const freshness = await waitFor(question.receipts, question.timeoutMs, question.signal)
     if (!freshness.fresh && question.requireFresh) {
       throw invalid('not_yet_visible', freshness.reason ?? 'a publication is not visible yet', 409)
     }
-    const evidence = await freshEvidence(question)
+    const { evidence, screened } = await freshEvidence(question)
     const retrieveMs = clock.now() - startedAt
     const draft = { text: '', firstTokenMs: null as number | null, done: null as Done | null }
     for await (const event of generate(question, evidence)) {
@@ -115,7 +115,7 @@ export function createAnswerer(deps: QueryDeps) {
       route: deps.route,
       arm: null,
       cached: false,
-      guard: verdicts,
+      guard: [...verdicts, ...screened],
       promptTokens: done.usage.promptTokens,
       completionTokens: done.usage.completionTokens,
       costUsd: null,
@@ -131,20 +131,22 @@ export function createAnswerer(deps: QueryDeps) {
   }
 
   /** Evidence that is visible now. What changed between the search and this check is searched again. */
-  async function freshEvidence(question: Question): Promise<Evidence[]> {
+  async function freshEvidence(question: Question): Promise<FreshEvidence> {
     for (let attempt = 1; ; attempt++) {
       const hits = await retrieve({ ...question, query: question.question, mode: 'hybrid' })
       const evidence = hits.map(toEvidence)
       const current = await visibleOf(question.identity, evidence)
-      if (current.length === evidence.length || attempt === MAX_REDOS) return current
+      if (current.evidence.length === evidence.length || attempt === MAX_REDOS) return current
     }
   }
 
-  async function visibleOf(identity: Identity, evidence: readonly Evidence[]): Promise<Evidence[]> {
+  async function visibleOf(identity: Identity, found: readonly Evidence[]): Promise<FreshEvidence> {
     const records = await registry.lookUp(identity.tenant, [
-      ...new Set(evidence.map(({ documentId }) => documentId)),
+      ...new Set(found.map(({ documentId }) => documentId)),
     ])
-    return evidence.filter((passage) => isVisible(passage, records.get(passage.documentId), identity))
+    const evidence = found.filter((passage) => isVisible(passage, records.get(passage.documentId), identity))
+    const verdicts = evidence.flatMap(({ documentId }) => records.get(documentId)?.visible?.guard ?? [])
+    return { evidence, screened: [...new Set(verdicts)].sort().map((verdict) => `document:${verdict}`) }
   }
 
   /** A newer version does not take back an answer from the older one; a deletion, or a narrower access list, does. */
@@ -216,9 +218,9 @@ export function createAnswerer(deps: QueryDeps) {
     metrics.answers.inc({ outcome: record.abstained ? 'abstained' : 'answered' })
     if (!isSampled(record.answerId, deps.sampleRate)) return
     const { tenant, groups: _groups, ...event } = record
-    const value = sampled.encode(deps.redactSampled ? redact(deps, event) : event)
     const headers = { traceparent: trace.traceparent }
     try {
+      const value = sampled.encode(deps.redactSampled ? await redact(deps, event) : event)
       await deps.log.append(topics.answersSampled.name, [
         { key: topicKey(tenant, record.conversationId), value, headers },
       ])
@@ -237,8 +239,14 @@ export function createAnswerer(deps: QueryDeps) {
 
 type Done = Extract<GenerateEvent, { type: 'done' }>
 
-function inputVerdicts({ guard }: QueryDeps, question: string): string[] {
-  const { injection, personalData, unsafe } = guard.inspect(question, 'input')
+interface FreshEvidence {
+  readonly evidence: Evidence[]
+  /** What the first screen said of its documents at the door. */
+  readonly screened: readonly string[]
+}
+
+async function inputVerdicts({ guard }: QueryDeps, { question, signal }: Question): Promise<string[]> {
+  const { injection, personalData, unsafe } = await guard.inspect(question, 'input', signal)
   return [
     ...(injection.flagged ? ['input:injection'] : []),
     ...(personalData.length > 0 ? ['input:personal_data'] : []),
@@ -256,12 +264,35 @@ export function isSampled(answerId: string, rate: number): boolean {
   return createHash('sha256').update(answerId).digest().readUInt32BE(0) < rate * 2 ** 32
 }
 
-function redact({ guard }: QueryDeps, answer: Answer): Answer {
+/** Every text of the answer, titles and headings too, without personal data. */
+async function redact({ guard }: QueryDeps, answer: Answer): Promise<Answer> {
+  const { question, answer: said, evidence, citations } = answer
+  const texts = [
+    ...new Set([
+      question,
+      said,
+      ...evidence.flatMap(({ title, headings, text }) => [title ?? '', ...headings, text]),
+      ...citations.flatMap(({ title, quote }) => [title ?? '', quote]),
+    ]),
+  ]
+  const redacted = await guard.redact(texts)
+  const cleanOf = new Map(texts.map((text, i) => [text, redacted[i]!]))
+  const clean = (text: string) => cleanOf.get(text)!
+  const cleanTitle = (title: string | null) => title && clean(title)
   return {
     ...answer,
-    question: guard.redact(answer.question),
-    answer: guard.redact(answer.answer),
-    evidence: answer.evidence.map((passage) => ({ ...passage, text: guard.redact(passage.text) })),
-    citations: answer.citations.map((citation) => ({ ...citation, quote: guard.redact(citation.quote) })),
+    question: clean(question),
+    answer: clean(said),
+    evidence: evidence.map((passage) => {
+      const { title, headings, text } = passage
+      return Object.assign({}, passage, {
+        title: cleanTitle(title),
+        headings: headings.map(clean),
+        text: clean(text),
+      })
+    }),
+    citations: citations.map((citation) =>
+      Object.assign({}, citation, { title: cleanTitle(citation.title), quote: clean(citation.quote) }),
+    ),
   }
 }

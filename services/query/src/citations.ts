@@ -51,7 +51,8 @@ function lastSentence(text: string): string {
 /** The claim itself where the passage has it word for word, else the sentence that shares most of its terms. */
 function supportingRange(claim: string, passage: string): readonly [number, number] {
   const wanted = claim.trim().replace(/^["“”'…\s]+|["“”'…\s]+$/gu, '')
-  const exact = wanted === '' ? -1 : passage.indexOf(wanted)
+  // Half a surrogate pair would cut a character of the passage.
+  const exact = wanted === '' || !wanted.isWellFormed() ? -1 : passage.indexOf(wanted)
   if (exact >= 0) return [exact, exact + wanted.length]
   const claimTerms = new Set(terms(claim))
   let best: readonly [number, number] = [0, passage.length]

@@ -8,6 +8,7 @@ import type { Logger } from '@aquifer/runtime/logger'
 import type { Metrics } from '@aquifer/runtime/metrics'
 import type { Tracing } from '@aquifer/runtime/tracing'
 import type { Answers } from '@aquifer/stores/answers'
+import type { Cache } from '@aquifer/stores/cache'
 import type { Registry } from '@aquifer/stores/registry'
 import type { VectorIndex } from '@aquifer/stores/vector-index'
 import type { Prompt } from './gateway/prompt.ts'
@@ -17,6 +18,7 @@ export interface QueryDeps {
   readonly index: VectorIndex
   readonly registry: Registry
   readonly answers: Answers
+  readonly cache: Cache
   readonly embedder: Embedder
   readonly generator: Generator
   readonly groundedness: GroundednessScorer
@@ -43,11 +45,11 @@ export interface GroundednessScorer {
   ): Promise<{ groundedness: number; grounded: boolean }>
 }
 
-/** The detectors, as the query service needs them. Ranges are code points. */
+/** The detectors, as the query service needs them; they compute elsewhere. Ranges are code points. */
 export interface Guard {
-  inspect(text: string, as: 'input' | 'document' | 'output'): Inspection
-  /** The text with personal data replaced by typed marks. */
-  redact(text: string): string
+  inspect(text: string, as: 'input' | 'document' | 'output', signal?: AbortSignal): Promise<Inspection>
+  /** The texts with personal data replaced by typed marks, in their order. */
+  redact(texts: readonly string[], signal?: AbortSignal): Promise<string[]>
 }
 
 export interface Inspection {

@@ -59,7 +59,11 @@ export function createQueryService(deps: QueryDeps): QueryService {
   return {
     routes: [searchRoutes(deps), chatRoutes(deps), answersRoutes(deps), openaiRoutes(deps)],
     async start() {
-      const options = { group: PROJECTION_GROUP, topics: [topics.evaluations.name, topics.feedback.name] }
+      const options = {
+        group: PROJECTION_GROUP,
+        topics: [topics.evaluations.name, topics.feedback.name],
+        onError: (error: unknown) => logger.error({ err: error }, 'answers'),
+      }
       subscription = await log.subscribe(options, projectBatch)
     },
     async stop() {

@@ -8,7 +8,8 @@ import type { Identity } from '@aquifer/runtime/auth'
 import { invalid } from '@aquifer/runtime/errors'
 import { createRoutes } from '@aquifer/runtime/http'
 import type { Routes } from '@aquifer/runtime/http'
-import type { Registry } from '@aquifer/stores/registry'
+import { idempotent } from '@aquifer/runtime/idempotency'
+import type { DocumentRecord, Registry } from '@aquifer/stores/registry'
 import type { QueryDeps } from '../deps.ts'
 import { body, feedbackRequest, json } from './schemas.ts'
 
@@ -42,7 +43,9 @@ export function answersRoutes(deps: QueryDeps): Routes {
     return stored
   }
 
-  return createRoutes()
+  const routes = createRoutes()
+  routes.use('/v1/feedback', idempotent(deps.cache))
+  return routes
     .openapi(feedbackRoute, async (c) => {
       const { answerId, rating, rubric = {}, correction = null, comment = null } = c.req.valid('json')
       const identity = c.get('identity')
@@ -71,7 +74,10 @@ export function answersRoutes(deps: QueryDeps): Routes {
     })
 }
 
-/** Takes out every text that rests on a document that was deleted since, or that the caller may not read. */
+/**
+ * Takes out every text that rests on a document that was deleted since, or that the caller may not read. What was said goes too,
+ * cited or not: the generator had read it all. The text of a superseded version is shown to who may read as the asker could.
+ */
 async function redactWithdrawn(
   registry: Registry,
   identity: Identity,
@@ -79,23 +85,24 @@ async function redactWithdrawn(
 ): Promise<AnswerRecord> {
   const ids = [...new Set(answer.evidence.map(({ documentId }) => documentId))]
   const records = ids.length > 0 ? await registry.lookUp(identity.tenant, ids) : new Map()
-  const withdrawn = (documentId: string, version: string): boolean => {
-    const record = records.get(documentId)
+  const { groups } = identity
+  const readsLikeAsker =
+    groups === null || (answer.groups !== null && answer.groups.every((group) => groups.includes(group)))
+  const withdrawn = ({ documentId, version }: { documentId: string; version: string }): boolean => {
+    const record: DocumentRecord | undefined = records.get(documentId)
     if (!record || (record.floor !== null && version <= record.floor)) return true
-    return !mayRead((record.visible ?? record.latest)?.access ?? null, identity.groups)
+    if (record.visible?.version !== version && !readsLikeAsker) return true
+    return !mayRead((record.visible ?? record.latest)?.access ?? null, groups)
   }
-  if (!answer.evidence.some(({ documentId, version }) => withdrawn(documentId, version))) return answer
-  const citesWithdrawn = answer.citations.some(({ documentId, version }) => withdrawn(documentId, version))
+  if (!answer.evidence.some(withdrawn)) return answer
   return {
     ...answer,
-    answer: citesWithdrawn ? REDACTED : answer.answer,
+    answer: REDACTED,
     evidence: answer.evidence.map((passage) =>
-      withdrawn(passage.documentId, passage.version)
-        ? { ...passage, title: null, headings: [], text: REDACTED }
-        : passage,
+      withdrawn(passage) ? { ...passage, title: null, headings: [], text: REDACTED } : passage,
     ),
     citations: answer.citations.map((cited) =>
-      withdrawn(cited.documentId, cited.version) ? { ...cited, title: null, quote: REDACTED } : cited,
+      withdrawn(cited) ? { ...cited, title: null, quote: REDACTED } : cited,
     ),
   }
 }

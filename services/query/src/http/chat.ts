@@ -1,8 +1,10 @@
 import { createRoute, z } from '@hono/zod-openapi'
 import { streamSSE } from 'hono/streaming'
+import type { SSEStreamingApi } from 'hono/streaming'
 import type { AnswerRecord } from '@aquifer/contracts/types'
 import type { ChatMessage } from '@aquifer/models/generator'
 import type { Identity } from '@aquifer/runtime/auth'
+import type { Clock } from '@aquifer/runtime/clock'
 import { AquiferError, errorMessage, invalid } from '@aquifer/runtime/errors'
 import { createRoutes } from '@aquifer/runtime/http'
 import type { Routes } from '@aquifer/runtime/http'
@@ -48,26 +50,17 @@ export function chatRoutes(deps: QueryDeps): Routes {
     c.header('X-Accel-Buffering', 'no')
     c.header('Cache-Control', 'no-cache, no-transform')
     const events = answer(question)
-    // The first event is waited for, so that what fails before any text answers with its own status.
-    const first = await events.next()
+    const first = events.next()
+    // What fails soon answers with its own status; later than that, the connection needs a sign of life.
+    const begun = new AbortController()
+    await Promise.race([first, deps.clock.sleep(KEEP_ALIVE_MS, AbortSignal.any([signal, begun.signal]))])
+    begun.abort()
     return streamSSE(c, async (stream) => {
       stream.onAbort(() => gone.abort(new Error('the client went away')))
-      const keepAlive = setInterval(() => void stream.write(': keep-alive\n\n'), KEEP_ALIVE_MS)
+      const ended = new AbortController()
+      const keptAlive = keepAlive(deps.clock, stream, AbortSignal.any([signal, ended.signal]))
       try {
-        const chunk = chunkMaker(deps, id)
-        await stream.writeSSE({ data: chunk({ role: 'assistant', content: '' }, null) })
-        for (let next = first; !next.done; next = await events.next()) {
-          const event = next.value
-          if (event.type === 'text') await stream.writeSSE({ data: chunk({ content: event.text }, null) })
-          else {
-            await stream.writeSSE({
-              data: chunk({}, event.finishReason, { aquifer: toAquiferPart(event.answer, event.grounded) }),
-            })
-            if (request.stream_options?.include_usage)
-              await stream.writeSSE({ data: chunk(null, null, { usage: usageOf(event.answer) }) })
-          }
-        }
-        await stream.writeSSE({ data: '[DONE]' })
+        await writeChunks(deps, stream, request, { id, first, events })
       } catch (error) {
         if (!signal.aborted) {
           deps.logger.warn({ err: error, traceId: question.trace.traceId }, 'a stream ended with an error')
@@ -75,11 +68,50 @@ export function chatRoutes(deps: QueryDeps): Routes {
           await stream.writeSSE({ data: '[DONE]' })
         }
       } finally {
-        clearInterval(keepAlive)
+        ended.abort()
+        await keptAlive
         await events.return(undefined)
       }
     }) as never
   })
+}
+
+async function keepAlive(clock: Clock, stream: SSEStreamingApi, ended: AbortSignal): Promise<void> {
+  try {
+    for (;;) {
+      await clock.sleep(KEEP_ALIVE_MS, ended)
+      await stream.write(': keep-alive\n\n')
+    }
+  } catch (error) {
+    if (!ended.aborted) throw error
+  }
+}
+
+async function writeChunks(
+  deps: QueryDeps,
+  stream: SSEStreamingApi,
+  request: ChatRequest,
+  {
+    id,
+    first,
+    events,
+  }: { id: string; first: Promise<IteratorResult<AnswerEvent>>; events: AsyncGenerator<AnswerEvent> },
+): Promise<void> {
+  const chunk = chunkMaker(deps, id)
+  await stream.writeSSE({ data: chunk({ role: 'assistant', content: '' }, null) })
+  for (let next = await first; !next.done; next = await events.next()) {
+    const event = next.value
+    if (event.type === 'text') {
+      await stream.writeSSE({ data: chunk({ content: event.text }, null) })
+      continue
+    }
+    await stream.writeSSE({
+      data: chunk({}, event.finishReason, { aquifer: toAquiferPart(event.answer, event.grounded) }),
+    })
+    if (request.stream_options?.include_usage)
+      await stream.writeSSE({ data: chunk(null, null, { usage: usageOf(event.answer) }) })
+  }
+  await stream.writeSSE({ data: '[DONE]' })
 }
 
 function toQuestion(

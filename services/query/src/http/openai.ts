@@ -67,8 +67,8 @@ export function openaiRoutes({ embedder, generator, guard }: QueryDeps): Routes 
         200,
       ),
     )
-    .openapi(inspectRoute, (c) => {
+    .openapi(inspectRoute, async (c) => {
       const { text, as } = c.req.valid('json')
-      return c.json({ ...guard.inspect(text, as) } as { clean: string }, 200)
+      return c.json({ ...(await guard.inspect(text, as, c.req.raw.signal)) } as { clean: string }, 200)
     })
 }

@@ -52,6 +52,14 @@ const message = z.object({
   content: z.union([z.string(), z.array(textPart).max(64)]),
 })
 
+/** Part of a topic key, like a document's id. */
+const conversationId = z
+  .string()
+  .min(1)
+  .refine((id) => Buffer.byteLength(id) <= 512 && id.isWellFormed(), {
+    message: 'at most 512 bytes of UTF-8',
+  })
+
 export const chatRequest = z
   .looseObject({
     model: z.string().optional(),
@@ -63,7 +71,7 @@ export const chatRequest = z
     max_completion_tokens: z.number().int().min(1).nullish(),
     aquifer: z
       .strictObject({
-        conversationId: z.string().min(1).max(256).optional(),
+        conversationId: conversationId.optional(),
         filter: metadataFilter.optional().openapi({ type: 'object' }),
         limit: z.number().int().min(1).max(32).default(6),
         after: receipts,

@@ -5,7 +5,7 @@ import type { Receipt } from '@aquifer/contracts/version'
 import type { EventLog } from '@aquifer/event-log/port'
 import type { Clock } from '@aquifer/runtime/clock'
 import { invalid } from '@aquifer/runtime/errors'
-import type { DocumentRecord, Registry } from '@aquifer/stores/registry'
+import type { Attempt, DocumentRecord, Registry } from '@aquifer/stores/registry'
 
 export interface Freshness {
   readonly fresh: boolean
@@ -52,37 +52,48 @@ export function createReceiptWaiter({
     return formatVersion(record)
   }
 
-  async function waitFor(receipt: Receipt, deadline: number, signal: AbortSignal): Promise<Freshness> {
-    let version: string | null = null
-    for (;;) {
-      version ??= await versionAt(receipt)
-      const record = (await registry.lookUp(receipt.tenant, [receipt.documentId])).get(receipt.documentId)
-      if (record && isReached(record, receipt, version)) return { fresh: true }
-      const latest = record?.latest
-      if (
-        latest &&
-        latest.version === version &&
-        (latest.state === 'failed' || latest.state === 'quarantined')
-      ) {
-        return {
-          fresh: false,
-          reason: `${receipt.documentId}: ${latest.state} (${latest.error?.code ?? 'unknown'})`,
-        }
-      }
-      const leftMs = deadline - clock.now()
-      if (leftMs <= 0) return { fresh: false, reason: `${receipt.documentId}: not visible in time` }
-      await clock.sleep(Math.min(POLL_MS, leftMs), signal)
-    }
+  /** What is still waited for, by one look at the registry; or why waiting is in vain. */
+  async function look(waiting: readonly Waiting[]): Promise<{ left: Waiting[]; failure?: string }> {
+    const ids = [...new Set(waiting.map(({ documentId }) => documentId))]
+    for (const receipt of waiting) receipt.version ??= await versionAt(receipt)
+    const records = await registry.lookUp(waiting[0]!.tenant, ids)
+    const left = waiting.filter((receipt) => {
+      const record = records.get(receipt.documentId)
+      return !record || !isReached(record, receipt)
+    })
+    const failure = left
+      .map((receipt) => failureOf(receipt, records.get(receipt.documentId)?.latest))
+      .find((reason) => reason !== null)
+    return { left, ...(failure ? { failure } : {}) }
   }
 
+  /** All receipts are of one tenant. */
   return async (receipts: readonly Receipt[], timeoutMs: number, signal: AbortSignal): Promise<Freshness> => {
     const deadline = clock.now() + timeoutMs
-    const all = await Promise.all(receipts.map(async (receipt) => await waitFor(receipt, deadline, signal)))
-    return all.find(({ fresh }) => !fresh) ?? { fresh: true }
+    let waiting: Waiting[] = receipts.map((receipt) => ({ ...receipt, version: null }))
+    while (waiting.length > 0) {
+      const { left, failure } = await look(waiting)
+      if (failure !== undefined) return { fresh: false, reason: failure }
+      const [next] = left
+      const leftMs = deadline - clock.now()
+      if (next && leftMs <= 0) return { fresh: false, reason: `${next.documentId}: not visible in time` }
+      if (next) await clock.sleep(Math.min(POLL_MS, leftMs), signal)
+      waiting = left
+    }
+    return { fresh: true }
   }
 }
 
-function isReached({ visible, floor }: DocumentRecord, { at }: Receipt, version: string | null): boolean {
+/** A receipt, and the version that it stands for as soon as that is known. */
+type Waiting = Receipt & { version: string | null }
+
+function failureOf({ documentId, version }: Waiting, latest: Attempt | null | undefined): string | null {
+  if (!latest || latest.version !== version) return null
+  if (latest.state !== 'failed' && latest.state !== 'quarantined') return null
+  return `${documentId}: ${latest.state} (${latest.error?.code ?? 'unknown'})`
+}
+
+function isReached({ visible, floor }: DocumentRecord, { at, version }: Waiting): boolean {
   return [visible?.version, floor].some((reached) => {
     if (!reached) return false
     if (version !== null) return reached >= version
