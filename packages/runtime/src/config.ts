@@ -10,6 +10,8 @@ const url = (schemes: readonly string[]) =>
   z.string().refine((value) => schemes.some((scheme) => value.startsWith(scheme)), {
     message: `expected one that starts with ${schemes.join(' or ')}`,
   })
+/** Lies in the data directory; a path here would be passed over. */
+const embedded = (scheme: string) => z.literal(scheme).default(scheme)
 const names = z.preprocess(
   (value) =>
     typeof value === 'string'
@@ -27,10 +29,10 @@ const schema = z.strictObject({
   dataDir: z.string().min(1).default('.aquifer'),
   host: z.string().min(1).default('127.0.0.1'),
   port: whole(0, 65535).default(8080),
-  eventLog: url(['sqlite:']).default('sqlite:'),
-  vectorIndex: url(['lancedb:']).default('lancedb:'),
-  state: url(['sqlite:']).default('sqlite:'),
-  blobs: url(['file:']).default('file:'),
+  eventLog: embedded('sqlite:'),
+  vectorIndex: embedded('lancedb:'),
+  state: embedded('sqlite:'),
+  blobs: embedded('file:'),
   embedder: url(['onnx:', 'openai:', 'lexical:']).default('onnx:all-MiniLM-L6-v2'),
   generator: url(['extractive:', 'openai:']).default('extractive:'),
   /** Bearer key of an `openai:` embedder or generator. */

@@ -120,6 +120,8 @@ export interface HttpServer {
 const CHECK_TIMEOUT_MS = 3000
 /** JSON is parsed in one go on the event loop. */
 const MAX_BODY_BYTES = 4 * 1024 * 1024
+/** A bulk load streams for long; Node's own limit of five minutes would cut it. */
+const REQUEST_TIMEOUT_MS = 60 * 60 * 1000
 /** Headers are small here: titles and metadata of a document come in them. */
 const MAX_HEADER_BYTES = 64 * 1024
 
@@ -131,7 +133,7 @@ export async function startHttp(options: HttpOptions): Promise<HttpServer> {
         fetch: app.fetch,
         hostname: options.host,
         port: options.port,
-        serverOptions: { maxHeaderSize: MAX_HEADER_BYTES },
+        serverOptions: { maxHeaderSize: MAX_HEADER_BYTES, requestTimeout: REQUEST_TIMEOUT_MS },
       },
       () => resolve(starting),
     )
@@ -212,7 +214,10 @@ function createApp(options: HttpOptions): Routes {
     },
   })
   // Documents stream, and have limits of their own.
-  app.use('/v1/*', async (c, next) => await (c.req.path.startsWith('/v1/documents') ? next() : limit(c, next)))
+  app.use(
+    '/v1/*',
+    async (c, next) => await (c.req.path.startsWith('/v1/documents') ? next() : limit(c, next)),
+  )
   app.doc31('/openapi.json', {
     openapi: '3.1.0',
     info: {
@@ -235,6 +240,8 @@ function createApp(options: HttpOptions): Routes {
   )
   app.onError((error, c) => {
     const trace = c.get('trace')
+    // Nobody reads this answer; the status is nginx's for a client that went away.
+    if (c.req.raw.signal.aborted) return new Response(null, { status: 499 })
     if (!(error instanceof AquiferError) || error.status >= 500)
       c.get('logger').error({ err: error }, 'request failed')
     return errorResponse(error, c.req.path, trace.traceId)

@@ -17,9 +17,13 @@ const PENDING_MS = 5 * 60 * 1000
 const PENDING = Buffer.from('pending')
 const MAX_KEY_CHARS = 255
 
+/** A longer answer, that of a large bulk load, is not kept. */
+const MAX_KEPT_BYTES = 8 * 1024 * 1024
+
 /**
  * Answers a repeated write (`Idempotency-Key`, same method and path) with what the first one was answered, for a day. One that is
- * still under way is 409 `idempotency_in_progress`. An answer of 500 or more is not kept: the write may be tried again.
+ * still under way is 409 `idempotency_in_progress`. An answer of 500 or more is not kept, nor one that broke off: the write may be
+ * tried again. An answer that streams goes on streaming.
  */
 export function idempotent(store: IdempotencyStore): MiddlewareHandler<Env> {
   return async (c, next) => {
@@ -49,11 +53,31 @@ export function idempotent(store: IdempotencyStore): MiddlewareHandler<Env> {
     }
     await next()
     if (c.res.status >= 500 || c.error) return await store.delete(name)
-    const type = c.res.headers.get('content-type') ?? 'application/json'
-    await store.set(
-      name,
-      Buffer.from(JSON.stringify({ status: c.res.status, type, text: await c.res.clone().text() })),
-      DAY,
-    )
+    const { status, body, headers } = c.res
+    const type = headers.get('content-type') ?? 'application/json'
+    const keep = async (text: string): Promise<void> =>
+      await store.set(name, Buffer.from(JSON.stringify({ status, type, text })), DAY)
+    const copied = body?.pipeThrough(copyTo(keep, async () => await store.delete(name)))
+    if (copied) c.res = new Response(copied, { status, headers })
+    else await keep('')
   }
+}
+
+/** Lets a body pass, and ends it when its text is kept. */
+function copyTo(
+  keep: (text: string) => Promise<void>,
+  forget: () => Promise<void>,
+): TransformStream<Uint8Array, Uint8Array> {
+  let held: Uint8Array[] = []
+  let sizeBytes = 0
+  return new TransformStream({
+    transform(chunk, controller) {
+      sizeBytes += chunk.length
+      if (sizeBytes <= MAX_KEPT_BYTES) held.push(chunk)
+      else held = []
+      controller.enqueue(chunk)
+    },
+    flush: async () => await (sizeBytes > MAX_KEPT_BYTES ? forget() : keep(Buffer.concat(held).toString())),
+    cancel: forget,
+  })
 }
