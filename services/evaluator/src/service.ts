@@ -110,7 +110,12 @@ export function createEvaluatorService(deps: EvaluatorDeps): EvaluatorService {
     routes: [evaluationRoutes(deps)],
     async start() {
       subscription = await log.subscribe(
-        { group: EVALUATOR_GROUP, topics: [topics.answersSampled.name], maxBatchRecords: 16 },
+        {
+          group: EVALUATOR_GROUP,
+          topics: [topics.answersSampled.name],
+          maxBatchRecords: 16,
+          onError: (error: unknown) => logger.error({ err: error }, 'evaluator'),
+        },
         async (batch) => {
           await mapLimited(batch.records, CONCURRENCY, async (record) => await scoreOrReject(batch, record))
           await batch.commit(batch.records.at(-1)!.offset)

@@ -131,7 +131,7 @@ export function evaluationRoutes({ answers, evaluate }: { answers: Answers; eval
         lane: 'query',
         signal: c.req.raw.signal,
       })
-      const shown = claims.map((claim) => ({ ...claim, supportedBy: [...claim.supportedBy] }))
+      const shown = claims.map((claim) => Object.assign({}, claim, { supportedBy: [...claim.supportedBy] }))
       return c.json({ scores: present(scores), grounded, claims: shown, evaluator }, 200)
     })
     .openapi(listRoute, async (c) => {
