@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import { invalid } from '@aquifer/runtime/errors'
 import type { Embedder } from './embedder.ts'
+import type { Generator } from './generator.ts'
 import type { ModelSpec, PullProgress } from './pull.ts'
 
 export interface OpenEmbedderOptions {
@@ -30,11 +31,45 @@ export interface OpenEmbedderOptions {
 export async function openEmbedder(url: string, options: OpenEmbedderOptions): Promise<Embedder> {
   const scheme = url.slice(0, url.indexOf(':') + 1)
   if (scheme === 'onnx:') return await openOnnx(url, options)
+  if (scheme === 'openai:') {
+    const [{ createOpenaiEmbedder }, { parseOpenaiUrl }] = await Promise.all([
+      import('./openai-embedder.ts'),
+      import('./openai-client.ts'),
+    ])
+    const { numbers, ...server } = parseOpenaiUrl(url, ['maxTokens', 'maxBatchItems'])
+    return await createOpenaiEmbedder({ ...server, ...numbers, apiKey: options.apiKey })
+  }
   if (scheme === 'lexical:') {
     const { createLexicalEmbedder } = await import('./lexical-embedder.ts')
     return createLexicalEmbedder()
   }
   throw invalid('invalid_config', `the embedder ${url} is not one of onnx:, openai:, lexical:`)
+}
+
+export interface OpenGeneratorOptions {
+  /** Helps the extractive generator to tell what answers the question. */
+  readonly embedder: Embedder | null
+  /** For `openai:`. */
+  readonly apiKey?: string
+}
+
+/**
+ * The generator that a URL names: `extractive:`, or `openai:https://host/v1?contextTokens=8192&maxOutputTokens=1024#model`.
+ * Throws `invalid_config`.
+ */
+export async function openGenerator(url: string, options: OpenGeneratorOptions): Promise<Generator> {
+  if (url.startsWith('extractive:')) {
+    const { createExtractiveGenerator } = await import('./extractive.ts')
+    return createExtractiveGenerator({ embedder: options.embedder })
+  }
+  if (!url.startsWith('openai:'))
+    throw invalid('invalid_config', `the generator ${url} is not one of extractive:, openai:`)
+  const [{ createOpenaiGenerator }, { parseOpenaiUrl }] = await Promise.all([
+    import('./openai-generator.ts'),
+    import('./openai-client.ts'),
+  ])
+  const { numbers, ...server } = parseOpenaiUrl(url, ['contextTokens', 'maxOutputTokens'])
+  return createOpenaiGenerator({ ...server, ...numbers, apiKey: options.apiKey })
 }
 
 async function openOnnx(url: string, options: OpenEmbedderOptions): Promise<Embedder> {

@@ -43,3 +43,26 @@ export function besides(matrices: readonly Float32Array[], rows: number): Float3
   }
   return result
 }
+
+/**
+ * How much of each channel's size to move from the activations, which share one scale, into the weights, which have one a
+ * column: SmoothQuant (Xiao et al. 2022, equation 4) with the layer norm's own parameters in place of measured maxima. The
+ * activations are to be divided by it, the weight's rows multiplied. Lifts the worst of the reference texts from a cosine
+ * of .980 to .986.
+ */
+export function smoothing(gamma: Float32Array, beta: Float32Array, weight: Float32Array): Float32Array {
+  const rows = gamma.length
+  const columns = weight.length / rows
+  const logs = new Float64Array(rows)
+  for (let row = 0; row < rows; row++) {
+    const activation = Math.abs(beta[row]!) + 3 * Math.abs(gamma[row]!)
+    let largest = 0
+    for (let column = 0; column < columns; column++)
+      largest = Math.max(largest, Math.abs(weight[row * columns + column]!))
+    logs[row] = STRENGTH * Math.log(activation || 1) - (1 - STRENGTH) * Math.log(largest || 1)
+  }
+  const mean = logs.reduce((sum, log) => sum + log, 0) / rows
+  return Float32Array.from(logs, (log) => Math.exp(log - mean))
+}
+
+const STRENGTH = 0.7
