@@ -150,7 +150,8 @@ function fromJson(record: DocumentSource, value: Buffer, tenant: string, id: str
   } catch (cause) {
     throw invalid(
       'invalid_json',
-      `the value of ${id} is neither Avro, CloudEvents nor valid JSON: ${String(cause)}`,
+      // The parser's own words quote the text, which the registry and the log are not to hold.
+      `the value of ${id} is neither Avro, CloudEvents nor valid JSON`,
       400,
       cause,
     )

@@ -1,17 +1,19 @@
+import { createHash } from 'node:crypto'
 import { createCodec } from '@aquifer/contracts/avro'
 import { readDocumentEvent } from '@aquifer/contracts/document-input'
 import type { DocumentEvent } from '@aquifer/contracts/document-input'
-import { MAX_INLINE_BYTES, topics, VERSION_HEADER } from '@aquifer/contracts/topics'
+import { topics, VERSION_HEADER } from '@aquifer/contracts/topics'
 import { parseTopicKey } from '@aquifer/contracts/keys'
-import type { Chunk, Chunks, Document } from '@aquifer/contracts/types'
+import type { Document } from '@aquifer/contracts/types'
 import { formatVersion, parseVersion } from '@aquifer/contracts/version'
 import { deadLetter } from '@aquifer/event-log/dead-letter'
 import type { Batch, LogRecord, Subscription } from '@aquifer/event-log/port'
 import { groupBy, mapLimited } from '@aquifer/runtime/concurrency'
-import { AquiferError, invalid, isMessageFault } from '@aquifer/runtime/errors'
-import { untilAvailable } from '@aquifer/runtime/retry'
+import { AquiferError, errorMessage, invalid, isMessageFault } from '@aquifer/runtime/errors'
+import { backoffMs, untilAvailable } from '@aquifer/runtime/retry'
 import type { Attempt } from '@aquifer/stores/registry'
 import type { ConsumerDeps } from './deps.ts'
+import { toParts } from './parts.ts'
 import { createRecovery } from './recover.ts'
 import { accessRequired, createPublisher, isRestricted } from './sources/publish.ts'
 import { checkUri, openUri } from './sources/fetch-uri.ts'
@@ -28,6 +30,9 @@ export interface ConnectorService {
   start(): Promise<void>
   stop(): Promise<void>
 }
+
+const UNREACHABLE = 'uri_unavailable'
+const MAX_FETCHES = 4
 
 /** Documents of one batch under way at once: parsing waits for the pool, writing for the stores. */
 const CONCURRENCY = 4
@@ -68,11 +73,27 @@ export function createConnectorService(deps: ConsumerDeps): ConnectorService {
     const byKey = groupBy(batch.records, ({ key }) => key?.toString('base64') ?? '')
     await mapLimited([...byKey.values()], CONCURRENCY, async (records) => {
       for (const record of records) {
-        await processRecord({ record, chunksTopic, version: versionOf(record), signal: batch.signal })
+        await processUnlessForeign(record, chunksTopic, batch.signal)
       }
     })
     await steady(batch.signal, () => batch.commit(batch.records.at(-1)!.offset))
     for (const record of batch.records) probe('commit', record.key?.toString() ?? '')
+  }
+
+  async function processUnlessForeign(
+    record: LogRecord,
+    chunksTopic: string,
+    signal: AbortSignal,
+  ): Promise<void> {
+    let version: string
+    try {
+      version = versionOf(record)
+    } catch (error) {
+      if (!isMessageFault(error)) throw error
+      // A replay that we did not write: it has no version, so there is no attempt to settle.
+      return await steady(signal, () => deadLetter(log, topics.documentsDlq.name, record, error))
+    }
+    await processRecord({ record, chunksTopic, version, signal })
   }
 
   async function processRecord(source: Source): Promise<void> {
@@ -135,10 +156,7 @@ export function createConnectorService(deps: ConsumerDeps): ConnectorService {
       registry.recordAttempt(tenant, id, attemptOf(event.document, version, 'queued')),
     )
     probe('queued', id)
-    const document =
-      event.kind === 'fetch'
-        ? await steady(signal, () => fetchContent(tenant, event, signal))
-        : event.document
+    const document = event.kind === 'fetch' ? await fetchContent(event, version, signal) : event.document
     const bytes = await steady(signal, () => contentOf(document))
     const key = { tenant, documentId: id, version }
     await steady(signal, () =>
@@ -160,22 +178,21 @@ export function createConnectorService(deps: ConsumerDeps): ConnectorService {
     }
     await steady(signal, () => files.putText(key, parsed.text))
     probe('text', id)
-    const records = toParts(parsed.chunks).map((chunks, part, parts) => {
-      const value: Chunks = {
-        version,
-        build: deps.build,
-        part,
-        parts: parts.length,
-        totalChunks: parsed.chunks.length,
-        title: parsed.title,
-        contentType: document.contentType,
-        metadata: document.metadata,
-        access,
-        guard: parsed.guard.verdicts,
-        publishedAt: document.publishedAt,
-        chunks,
-      }
-      return { key: source.record.key, value: chunksCodec.encode(value), headers: { traceparent } }
+    const common = {
+      version,
+      build: deps.build,
+      totalChunks: parsed.chunks.length,
+      title: parsed.title,
+      contentType: document.contentType,
+      metadata: document.metadata,
+      access,
+      guard: parsed.guard.verdicts,
+      publishedAt: document.publishedAt,
+    }
+    const commonBytes = chunksCodec.encode({ ...common, part: 0, parts: 1, chunks: [] }).length
+    const records = toParts(parsed.chunks, commonBytes).map((chunks, part, parts) => {
+      const value = chunksCodec.encode({ ...common, part, parts: parts.length, chunks })
+      return { key: source.record.key, value, headers: { traceparent } }
     })
     await steady(signal, () => log.append(source.chunksTopic, records))
     probe('chunks', id)
@@ -195,13 +212,44 @@ export function createConnectorService(deps: ConsumerDeps): ConnectorService {
     }
   }
 
+  /** A host elsewhere is the document's own affair: it is asked a few times, then the document fails, so that no other waits for it. */
   async function fetchContent(
-    tenant: string,
     event: Extract<DocumentEvent, { kind: 'fetch' }>,
+    version: string,
     signal: AbortSignal,
   ): Promise<Document> {
-    const { content, contentType } = await openUri(checkUri(event.uri, deps.limits.uriHosts), signal)
-    const taken = await publisher.takeContent(tenant, content)
+    const url = checkUri(event.uri, deps.limits.uriHosts)
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await steady(signal, () => fetchOnce(event, url, version, signal))
+      } catch (error) {
+        const again = error instanceof AquiferError && error.code === UNREACHABLE && attempt < MAX_FETCHES
+        if (!again) throw error
+        await deps.clock.sleep(backoffMs(attempt, deps.random), signal)
+      }
+    }
+  }
+
+  async function fetchOnce(
+    event: Extract<DocumentEvent, { kind: 'fetch' }>,
+    url: URL,
+    version: string,
+    signal: AbortSignal,
+  ): Promise<Document> {
+    const unreachable = (cause: unknown) =>
+      cause instanceof AquiferError && cause.code !== UNREACHABLE
+        ? cause
+        : invalid(UNREACHABLE, `${event.uri} could not be read: ${errorMessage(cause)}`, 422, cause)
+    const { content, contentType } = await openUri(url, signal).catch((cause: unknown) => {
+      throw unreachable(cause)
+    })
+    // The same blob whenever it is fetched again.
+    const name = createHash('sha256').update(`${event.id}\n${version}`).digest('hex')
+    let broken: unknown = null
+    content.once('error', (cause) => (broken = cause))
+    const taken = await publisher.takeContent(event.tenant, content, name).catch((cause: unknown) => {
+      throw broken === null ? cause : unreachable(broken)
+    })
     const declared = event.document.contentType
     return {
       ...event.document,
@@ -232,10 +280,13 @@ export function createConnectorService(deps: ConsumerDeps): ConnectorService {
     probe('dlq', named?.id ?? '')
     if (!named) return
     const document = event && event.kind !== 'delete' ? event.document : null
+    const before = (await steady(signal, () => registry.lookUp(named.tenant, [named.id]))).get(named.id)
     const failure = { code: error.code, message: error.message }
     await steady(signal, () =>
       registry.recordAttempt(named.tenant, named.id, {
         ...attemptOf(document, version, state),
+        // What was refused or did not read says nothing of who may read: the list that held goes on holding.
+        access: document?.open ? null : (document?.access ?? before?.latest?.access ?? null),
         error: failure,
       }),
     )
@@ -313,23 +364,4 @@ function attemptOf(document: Document | null, version: string, state: Attempt['s
     access: document?.access ?? null,
     publishedAt: document?.publishedAt ?? parseVersion(version).appendTimeMs,
   }
-}
-
-/** Parts of at most `MAX_INLINE_BYTES`: text takes up to four bytes a code point, and what else a chunk has is small. */
-function toParts(chunks: readonly Chunk[]): Chunk[][] {
-  const parts: Chunk[][] = []
-  let sizeBytes = Number.POSITIVE_INFINITY
-  for (const chunk of chunks) {
-    const own =
-      Buffer.byteLength(chunk.text) +
-      chunk.headings.reduce((sum, heading) => sum + Buffer.byteLength(heading), 64)
-    if (sizeBytes + own > MAX_INLINE_BYTES * 0.9) {
-      parts.push([])
-      sizeBytes = 0
-    }
-    parts.at(-1)!.push(chunk)
-    sizeBytes += own
-  }
-  if (parts.length === 0) throw invalid('empty', 'the document has no text')
-  return parts
 }

@@ -1,12 +1,14 @@
 import { lookup } from 'node:dns'
-import type { LookupFunction } from 'node:net'
 import { request } from 'node:https'
-import { isIP } from 'node:net'
-import { BlockList } from 'node:net'
+import { BlockList, isIP } from 'node:net'
+import type { LookupFunction } from 'node:net'
 import type { Readable } from 'node:stream'
 import { errorMessage, invalid, unavailable } from '@aquifer/runtime/errors'
 
-/** Addresses that are not the public Internet: loopback, private, link-local, carrier NAT, multicast, reserved. */
+/**
+ * Addresses that are not the public Internet (IANA's special-purpose registries): loopback, private, link-local, carrier NAT,
+ * documentation, multicast, reserved, and the IPv6 ways to write or to reach an IPv4 address.
+ */
 const notPublic = new BlockList()
 for (const [network, prefix] of [
   ['0.0.0.0', 8],
@@ -16,17 +18,29 @@ for (const [network, prefix] of [
   ['169.254.0.0', 16],
   ['172.16.0.0', 12],
   ['192.0.0.0', 24],
+  ['192.0.2.0', 24],
+  ['192.88.99.0', 24],
   ['192.168.0.0', 16],
   ['198.18.0.0', 15],
+  ['198.51.100.0', 24],
+  ['203.0.113.0', 24],
   ['224.0.0.0', 3],
 ] as const) {
   notPublic.addSubnet(network, prefix, 'ipv4')
 }
 for (const [network, prefix] of [
-  ['::', 127],
+  ['::', 96],
   ['64:ff9b::', 96],
+  ['64:ff9b:1::', 48],
+  ['100::', 64],
+  ['2001::', 23],
+  ['2001:db8::', 32],
+  ['2002::', 16],
+  ['3fff::', 20],
+  ['5f00::', 16],
   ['fc00::', 7],
   ['fe80::', 10],
+  ['fec0::', 10],
   ['ff00::', 8],
 ] as const) {
   notPublic.addSubnet(network, prefix, 'ipv6')
@@ -34,11 +48,10 @@ for (const [network, prefix] of [
 
 const TIMEOUT_MS = 30_000
 
+/** An IPv4 address written as IPv6 (`::ffff:…`, dotted or not) is judged as what it is. */
 export function isPublicAddress(address: string): boolean {
   const family = isIP(address)
-  if (family === 4) return !notPublic.check(address, 'ipv4')
-  const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address)?.[1]
-  return family === 6 && (mapped ? isPublicAddress(mapped) : !notPublic.check(address, 'ipv6'))
+  return family !== 0 && !notPublic.check(address, family === 4 ? 'ipv4' : 'ipv6')
 }
 
 /** The address is checked when it is connected to, so that a name cannot change its meaning in between. */
@@ -47,7 +60,7 @@ const publicLookup: LookupFunction = (hostname, options, callback) => {
     if (error) return callback(error, '')
     const refused = addresses.find(({ address }) => !isPublicAddress(address))
     if (refused || addresses.length === 0) {
-      return callback(invalid('invalid_uri', `${hostname} is a private address`) as NodeJS.ErrnoException, '')
+      return callback(invalid('invalid_uri', `${hostname} is a private address`), '')
     }
     if (options.all) return callback(null, addresses)
     callback(null, addresses[0]!.address, addresses[0]!.family)

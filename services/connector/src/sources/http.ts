@@ -21,10 +21,11 @@ import { checkUri } from './fetch-uri.ts'
 import { createPublisher } from './publish.ts'
 import type { Published, Publisher, PublishLane } from './publish.ts'
 import { readRoutes } from './read-routes.ts'
-import { fieldsOfHeaders, readForm, readLines, readText } from './upload.ts'
+import { fieldsOfHeaders, readForm, readLines, readText, readUtf8 } from './upload.ts'
 
-/** Lines of a bulk upload under way at once; their answers keep the order of the lines. */
+/** Lines of a bulk upload under way at once, and their bytes; their answers keep the order of the lines. */
 const BULK_WINDOW = 32
+const BULK_WINDOW_BYTES = 16 * 1024 * 1024
 
 const accepted = z
   .object({ id: z.string(), receipt: z.string(), state: z.enum(['queued', 'deleted']) })
@@ -152,26 +153,35 @@ async function* publishLines(
   c: Context<Env>,
   publish: (c: Context<Env>, input: DocumentInput, lane: PublishLane) => Promise<Published>,
 ): AsyncGenerator<BulkResult> {
-  const window: Promise<BulkResult>[] = []
+  const window: { result: Promise<BulkResult>; sizeBytes: number }[] = []
+  let windowBytes = 0
   let number = 0
-  for await (const bytes of readLines(bodyOf(c))) {
-    number++
-    const line = bytes?.toString()
-    if (line?.trim() === '') continue
-    window.push(publishLine(number, line))
-    if (window.length >= BULK_WINDOW) yield await window.shift()!
+  const oldest = async (): Promise<BulkResult> => {
+    const { result, sizeBytes } = window.shift()!
+    windowBytes -= sizeBytes
+    return await result
   }
-  for (const result of window) yield await result
+  const isFull = (nextBytes: number): boolean =>
+    window.length >= BULK_WINDOW || (window.length > 0 && windowBytes + nextBytes > BULK_WINDOW_BYTES)
+  for await (const line of readLines(bodyOf(c))) {
+    number++
+    if (line?.every((byte) => byte === 32 || byte === 9 || byte === 13)) continue
+    const sizeBytes = line?.length ?? 0
+    while (isFull(sizeBytes)) yield await oldest()
+    window.push({ result: publishLine(number, line), sizeBytes })
+    windowBytes += sizeBytes
+  }
+  while (window.length > 0) yield await oldest()
 
-  async function publishLine(at: number, line: string | undefined): Promise<BulkResult> {
+  async function publishLine(at: number, line: Buffer | null): Promise<BulkResult> {
     try {
-      if (line === undefined)
+      if (line === null)
         throw invalid(
           'body_too_large',
           'the line is longer than a JSON document may be: send it by PUT /v1/documents/{id}',
           413,
         )
-      const { id, receipt } = await publish(c, parseDocumentInput(parseBody(line)), 'bulk')
+      const { id, receipt } = await publish(c, parseDocumentInput(parseBody(readUtf8(line))), 'bulk')
       return { line: at, id, receipt }
     } catch (error) {
       if (error instanceof AquiferError)
@@ -196,10 +206,14 @@ async function publishForm(c: Context<Env>, deps: DoorDeps, publisher: Publisher
     discard,
   )
   const documents: z.infer<typeof accepted>[] = []
-  for (const { id, fields, taken } of files) {
-    const named = files.length === 1 ? id : null
-    const document = { ...fields, ...taken, id: named ?? deps.uuid(), publishedAt: deps.clock.now() }
-    documents.push(toAccepted(await publishOrDiscard(deps, publisher, c, document)))
+  for (const [at, { id, fields, taken }] of files.entries()) {
+    const document = { ...fields, ...taken, id: id ?? deps.uuid(), publishedAt: deps.clock.now() }
+    try {
+      documents.push(toAccepted(await publishOrDiscard(deps, publisher, c, document)))
+    } catch (error) {
+      for (const left of files.slice(at + 1)) await discard(left.taken)
+      throw error
+    }
   }
   return documents.length === 1 ? documents[0]! : { documents }
 }

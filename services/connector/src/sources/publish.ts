@@ -123,9 +123,13 @@ export function createPublisher(deps: PublisherDeps) {
 
   /**
    * Takes in content of unknown length: a short one is returned, a longer one goes to the blob store as it comes. Past the limit
-   * nothing is kept and the error is `content_too_large` (413).
+   * nothing is kept and the error is `content_too_large` (413). `name` is that of the blob.
    */
-  async function takeContent(tenant: string, source: Readable): Promise<Pick<Document, 'content' | 'blob'>> {
+  async function takeContent(
+    tenant: string,
+    source: Readable,
+    name: string = deps.uuid(),
+  ): Promise<Pick<Document, 'content' | 'blob'>> {
     const head: Buffer[] = []
     let sizeBytes = 0
     const chunks = source[Symbol.asyncIterator]() as AsyncIterableIterator<Buffer>
@@ -136,7 +140,7 @@ export function createPublisher(deps: PublisherDeps) {
       sizeBytes += value.length
       if (sizeBytes > deps.limits.maxDocumentBytes) throw tooLarge(deps.limits.maxDocumentBytes)
     }
-    const key = `uploads/${tenant}/${deps.uuid()}`
+    const key = `uploads/${tenant}/${name}`
     async function* all() {
       yield* head
       yield* chunks

@@ -1,11 +1,13 @@
 import { Readable } from 'node:stream'
 import { streamSSE } from 'hono/streaming'
+import type { SSEStreamingApi } from 'hono/streaming'
 import { createRoute, z } from '@hono/zod-openapi'
 import { mayRead } from '@aquifer/runtime/auth'
 import type { Identity } from '@aquifer/runtime/auth'
-import { invalid } from '@aquifer/runtime/errors'
+import { AquiferError, invalid } from '@aquifer/runtime/errors'
 import { createRoutes } from '@aquifer/runtime/http'
 import type { Routes } from '@aquifer/runtime/http'
+import type { VersionKey } from '@aquifer/stores/document-files'
 import type { DocumentRecord } from '@aquifer/stores/registry'
 import type { DoorDeps } from '../deps.ts'
 
@@ -13,6 +15,8 @@ const EVENT_POLL_MS = 100
 /** An event stream that has nothing to tell for so long ends; the client may ask again. */
 const EVENTS_FOR_MS = 10 * 60 * 1000
 const KEEP_ALIVE_MS = 15_000
+const MAX_READS = 3
+const INTERNAL = { code: 'internal', message: 'something failed here; the log has it' }
 
 const state = z.enum(['queued', 'indexed', 'failed', 'quarantined', 'deleted'])
 const attempt = z.object({
@@ -119,6 +123,24 @@ export function readRoutes(deps: DoorDeps): Routes {
     throw invalid('not_visible', `${id} has no such version that is visible`, 404)
   }
 
+  /**
+   * What `read` finds of the version asked for. While it reads, a newer version may take the place of the visible one, whose files
+   * then go: without a version in the request that newer one is meant.
+   */
+  async function readVersion<T>(
+    identity: Identity,
+    id: string,
+    version: string | undefined,
+    read: (key: VersionKey) => Promise<T | null>,
+  ): Promise<{ key: VersionKey; found: T }> {
+    for (let attempt = 1; ; attempt++) {
+      const key = await findVersion(identity, id, version)
+      const found = await read(key)
+      if (found !== null) return { key, found }
+      if (attempt === MAX_READS) throw unknownDocument(id)
+    }
+  }
+
   const routes = createRoutes()
     .openapi(listRoute, async (c) => {
       const { state: wanted, cursor, limit } = c.req.valid('query')
@@ -155,18 +177,16 @@ export function readRoutes(deps: DoorDeps): Routes {
     })
   routes.openapi(textRoute, async (c) => {
     const { id } = c.req.valid('param')
-    const key = await findVersion(c.get('identity'), id, c.req.valid('query').version)
-    const text = await files.text(key)
-    if (text === null) throw unknownDocument(id)
-    return c.text(text, 200, { 'Content-Type': 'text/plain; charset=utf-8', 'Aquifer-Version': key.version })
+    const { version } = c.req.valid('query')
+    const { key, found } = await readVersion(c.get('identity'), id, version, (of) => files.text(of))
+    return c.text(found, 200, { 'Content-Type': 'text/plain; charset=utf-8', 'Aquifer-Version': key.version })
   })
   routes.openapi(sourceRoute, async (c) => {
     const { id } = c.req.valid('param')
-    const key = await findVersion(c.get('identity'), id, c.req.valid('query').version)
-    const source = await files.source(key)
-    if (!source) throw unknownDocument(id)
-    return new Response(Readable.toWeb(source.content), {
-      headers: sourceHeaders(source.contentType, source.filename ?? id, key.version),
+    const { version } = c.req.valid('query')
+    const { key, found } = await readVersion(c.get('identity'), id, version, (of) => files.source(of))
+    return new Response(Readable.toWeb(found.content), {
+      headers: sourceHeaders(found.contentType, found.filename ?? id, key.version),
     })
   })
   routes.openapi(eventsRoute, async (c) => {
@@ -174,7 +194,7 @@ export function readRoutes(deps: DoorDeps): Routes {
     const identity = c.get('identity')
     await find(identity, id)
     c.header('X-Accel-Buffering', 'no')
-    return streamSSE(c, async (stream) => {
+    const tell = async (stream: SSEStreamingApi): Promise<void> => {
       const until = deps.clock.now() + EVENTS_FOR_MS
       let told = ''
       let toldAt = deps.clock.now()
@@ -192,7 +212,16 @@ export function readRoutes(deps: DoorDeps): Routes {
         }
         await deps.clock.sleep(EVENT_POLL_MS)
       }
-    }) as never
+    }
+    return streamSSE(c, async (stream) => {
+      try {
+        await tell(stream)
+      } catch (error) {
+        const { code, message } = error instanceof AquiferError ? error : INTERNAL
+        c.get('logger').warn({ err: error }, 'a stream of events ended with an error')
+        await stream.writeSSE({ event: 'error', data: JSON.stringify({ code, message }) })
+      }
+    })
   })
   return routes
 }
@@ -224,20 +253,29 @@ function show({ documentId, visible, latest }: DocumentRecord): ShownDocument {
 }
 
 /** Types that a browser shows without running anything. */
-const PASSIVE = /^(?:application\/pdf|text\/plain)(?:;|$)/
+const PASSIVE = /^(?:application\/pdf|text\/plain)(?:;\s*charset=[\w-]+)?$/i
 
 function sourceHeaders(contentType: string, filename: string, version: string): Record<string, string> {
+  const passive = PASSIVE.test(contentType)
   return {
-    'Content-Type': PASSIVE.test(contentType)
+    'Content-Type': passive
       ? contentType
       : contentType.startsWith('text/')
         ? 'text/plain; charset=utf-8'
         : 'application/octet-stream',
-    'Content-Disposition': `${PASSIVE.test(contentType) ? 'inline' : 'attachment'}; filename*=UTF-8''${encodeURIComponent(filename)}`,
+    'Content-Disposition': `${passive ? 'inline' : 'attachment'}; filename*=UTF-8''${extendedValue(filename)}`,
     'Content-Security-Policy': "sandbox; default-src 'none'",
-    'Aquifer-Content-Type': encodeURI(contentType),
+    'Aquifer-Content-Type': encodeURI(contentType.toWellFormed()),
     'Aquifer-Version': version,
   }
+}
+
+/** RFC 8187: whatever a producer said, nothing in it can end the header. */
+function extendedValue(text: string): string {
+  return encodeURIComponent(text.toWellFormed()).replace(
+    /['()*]/g,
+    (mark) => `%${mark.charCodeAt(0).toString(16)}`,
+  )
 }
 
 /** Nearest-rank quantile; null of nothing. */

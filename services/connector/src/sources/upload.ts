@@ -1,5 +1,4 @@
 import { Busboy } from '@fastify/busboy'
-import type { BusboyHeaders } from '@fastify/busboy'
 import { Readable } from 'node:stream'
 import type { ReadableStream } from 'node:stream/web'
 import unpipe from 'unpipe'
@@ -11,7 +10,9 @@ import type { z } from 'zod'
 /** A JSON body is parsed in one go: beyond this the content is to be sent as it is, which streams. */
 export const MAX_JSON_BYTES = 8 * 1024 * 1024
 const MAX_FIELD_BYTES = 64 * 1024
+/** In a form. */
 const MAX_FILES = 64
+const MAX_FIELDS = 512
 
 type Fields = Pick<Document, 'contentType' | 'filename' | 'title' | 'metadata' | 'access' | 'open'>
 type Taken = Pick<Document, 'content' | 'blob'>
@@ -91,10 +92,15 @@ export async function readText(body: ReadableStream<Uint8Array> | null): Promise
     }
     chunks.push(chunk)
   }
+  return readUtf8(Buffer.concat(chunks))
+}
+
+/** Throws `invalid_json` for what is not UTF-8, rather than to change it. */
+export function readUtf8(bytes: Uint8Array): string {
   try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(Buffer.concat(chunks))
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes)
   } catch (cause) {
-    throw invalid('invalid_json', 'the body is not UTF-8', 400, cause)
+    throw invalid('invalid_json', 'the text is not UTF-8', 400, cause)
   }
 }
 
@@ -140,15 +146,18 @@ export async function readForm(
   const source = Readable.fromWeb(body)
   const texts = new Map<string, string>()
   const files: Promise<UploadedFile>[] = []
+  const open = new Set<Readable>()
   const finished = Promise.withResolvers<void>()
-  const fail = (error: unknown) => {
+  const fail = (cause: unknown) => {
+    const error =
+      cause instanceof AquiferError
+        ? cause
+        : invalid('invalid_form', `the form does not read: ${String(cause)}`, 400, cause)
     unpipe(source)
     source.destroy()
-    finished.reject(
-      error instanceof AquiferError
-        ? error
-        : invalid('invalid_form', `the form does not read: ${String(error)}`, 400, error),
-    )
+    // No more of them will come: whoever reads one would wait for ever.
+    for (const content of open) content.destroy(error)
+    finished.reject(error)
   }
   parser.on('field', (name, value, nameCut, valueCut) => {
     if (nameCut || valueCut)
@@ -161,12 +170,17 @@ export async function readForm(
       )
     texts.set(name, value)
   })
-  parser.on('file', (_name, content, filename, _encoding, mimeType) => {
+  parser.on('file', (_name, stream, filename, _encoding, mimeType) => {
+    const content = stream as Readable
     const described = new Map(texts)
+    // The other fields hold for every file that follows, an id for one.
+    texts.delete('id')
+    open.add(content)
+    content.once('close', () => open.delete(content))
     const file = (async () => ({
       id: described.get('id') ?? null,
       fields: fieldsOfForm(described, filename, mimeType),
-      taken: await take(content as Readable),
+      taken: await take(content),
     }))()
     // A failure ends the form; the others are waited for below.
     file.catch((error: unknown) => {
@@ -177,6 +191,9 @@ export async function readForm(
   })
   parser.on('filesLimit', () =>
     fail(invalid('too_many_files', `a form holds at most ${MAX_FILES} files`, 413)),
+  )
+  parser.on('fieldsLimit', () =>
+    fail(invalid('too_many_fields', `a form holds at most ${MAX_FIELDS} fields`, 413)),
   )
   parser.on('error', fail)
   parser.on('finish', () => finished.resolve())
@@ -196,8 +213,8 @@ export async function readForm(
 function createParser(headers: { 'content-type': string }) {
   try {
     return new Busboy({
-      headers: headers as BusboyHeaders,
-      limits: { files: MAX_FILES, fields: 64, fieldSize: MAX_FIELD_BYTES, headerPairs: 64 },
+      headers,
+      limits: { files: MAX_FILES, fields: MAX_FIELDS, fieldSize: MAX_FIELD_BYTES, headerPairs: 64 },
     })
   } catch (cause) {
     throw invalid('invalid_form', `the form does not read: ${String(cause)}`, 400, cause)
