@@ -1,7 +1,7 @@
 import { parentPort, workerData } from 'node:worker_threads'
 import { errorMessage } from '@aquifer/runtime/errors'
 import { InferenceSession, Tensor } from 'onnxruntime-node'
-import { contentWords, type Word } from '@aquifer/text/words'
+import { contentWords } from '@aquifer/text/words'
 import type { Embedding } from './embedder.ts'
 import type { PassageTask, WorkerReply, WorkerRequest, WorkerSetup } from './onnx-protocol.ts'
 import { openTokenizer, type EncodedText } from './tokenizer.ts'
@@ -17,7 +17,14 @@ interface Encoded extends EncodedText {
   readonly index: number
   readonly wanted: PassageTask['words']
   /** The words that get a state of their own. */
-  readonly words: readonly Word[]
+  readonly words: readonly ReadWord[]
+}
+
+/** A content word, and which tokens it was read as. */
+interface ReadWord {
+  readonly word: string
+  readonly first: number
+  readonly next: number
 }
 
 async function start(): Promise<void> {
@@ -111,21 +118,27 @@ async function run(session: InferenceSession, batch: readonly Encoded[]): Promis
 }
 
 /** Equal weights: in the first row on all tokens, then a row for each word on its own tokens. */
-function fillPool(pool: Float32Array, { ids, starts, ends, words }: Encoded, seq: number): void {
+function fillPool(pool: Float32Array, { ids, words }: Encoded, seq: number): void {
   pool.fill(1 / ids.length, 0, ids.length)
-  let first = 1
-  words.forEach(({ start, end }, row) => {
-    while (ends[first]! <= start) first++
-    let next = first
-    while (next < ids.length - 1 && starts[next]! < end) next++
-    pool.fill(1 / (next - first), (row + 1) * seq + first, (row + 1) * seq + next)
+  words.forEach(({ first, next }, index) => {
+    const row = (index + 1) * seq
+    pool.fill(1 / (next - first), row + first, row + next)
   })
 }
 
-/** The content words whose tokens were read. */
-function readWords(text: string, { ends }: EncodedText, contextLength = 0): Word[] {
-  const read = ends.at(-2) ?? -1
-  return contentWords(text.slice(0, Math.max(read, 0)), contextLength)
+/** The content words that were read: those after the cut have no tokens, nor has what the tokenizer leaves out. */
+function readWords(text: string, { starts, ends }: EncodedText, contextLength = 0): ReadWord[] {
+  const last = ends.length - 1
+  const read = text.slice(0, Math.max(0, ends[last - 1]!))
+  const words: ReadWord[] = []
+  let first = 1
+  for (const { word, start, end } of contentWords(read, contextLength)) {
+    while (first < last && ends[first]! <= start) first++
+    let next = first
+    while (next < last && starts[next]! < end) next++
+    if (next > first) words.push({ word, first, next })
+  }
+  return words
 }
 
 function embedding({ ids, wanted, words }: Encoded, rows: Float32Array): Embedding {

@@ -41,12 +41,11 @@ export function fromHub(spec: ModelSpec, base = 'https://huggingface.co'): Sourc
 
 async function download(url: string, file: PinnedFile, request: FetchRequest): Promise<void> {
   const controller = new AbortController()
-  const stop = () => controller.abort(request.signal.reason)
-  request.signal.addEventListener('abort', stop, { once: true })
+  const signal = AbortSignal.any([request.signal, controller.signal])
   const giveUp = (what: string) => () => controller.abort(new Error(what))
   let timer = setTimeout(giveUp(`no answer in ${CONNECT_TIMEOUT_MS / 1000} s`), CONNECT_TIMEOUT_MS)
   try {
-    const response = await fetch(url, { signal: controller.signal })
+    const response = await fetch(url, { signal })
     if (!response.ok || !response.body) throw new Error(`${url} answered ${response.status}`)
     const stalled = giveUp(`nothing came for ${STALL_TIMEOUT_MS / 1000} s`)
     const body = Readable.fromWeb(response.body)
@@ -54,14 +53,13 @@ async function download(url: string, file: PinnedFile, request: FetchRequest): P
       clearTimeout(timer)
       timer = setTimeout(stalled, STALL_TIMEOUT_MS)
     })
-    await save(body, file, request, controller.signal)
+    await save(body, file, request, signal)
   } catch (error) {
-    if (controller.signal.aborted) throw controller.signal.reason
+    if (signal.aborted) throw signal.reason
     // fetch hides why it failed in the cause.
     throw error instanceof TypeError && error.cause ? error.cause : error
   } finally {
     clearTimeout(timer)
-    request.signal.removeEventListener('abort', stop)
   }
 }
 
