@@ -10,6 +10,8 @@ import { createReads } from './reads.ts'
 import { createTopics, type Topic } from './topics.ts'
 
 const MAINTAIN_EVERY_MS = 60_000
+/** What a dead letter's headers, and a replay's, add to a record that was as large as it may be. */
+const CAUSE_BYTES = 16 * 1024
 
 export interface LogOptions {
   readonly clock: Clock
@@ -147,7 +149,8 @@ function share(topic: Topic, records: readonly NewRecord[], maxBytes: number): R
   return [...runs.values()]
 }
 
-function toStored(spec: TopicSpec, record: NewRecord, maxBytes: number): StoredRecord {
+function toStored(spec: TopicSpec, record: NewRecord, sourceMaxBytes: number): StoredRecord {
+  const maxBytes = /\.(?:dlq|retry)$/.test(spec.name) ? sourceMaxBytes + CAUSE_BYTES : sourceMaxBytes
   const key = typeof record.key === 'string' ? Buffer.from(record.key) : record.key
   if (key === null && spec.cleanup === 'compact')
     throw invalid(

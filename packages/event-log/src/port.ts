@@ -14,7 +14,7 @@
  */
 export interface EventLog {
   readonly limits: {
-    /** Key, value and headers of one record together. */
+    /** Key, value and headers of one record together. Topics named `*.dlq` and `*.retry` take 16 KiB more, for the cause. */
     readonly maxRecordBytes: number
     readonly maxAppendRecords: number
   }
