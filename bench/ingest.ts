@@ -18,15 +18,18 @@ import {
 import type { Server } from '@aquifer/test/server'
 import { passageContext } from '@aquifer/text/passage'
 import { openBareEmbedder } from './bare-embed.ts'
+import type { BareEmbedder } from './bare-embed.ts'
 import { dataDir as devData } from './data.ts'
-import { cpuSeconds, memoryMiB, metric, scrape } from './process-figures.ts'
+import { cpuByThread, memoryMiB, metric, scrape } from './process-figures.ts'
 import { mean, quantile } from './statistics.ts'
 
 /**
  * The whole way from the door to the index for a real documentation corpus, beside the embedding model alone on the same chunks;
  * then the corpus again and again with every chunk altered, with searches and urgent edits meanwhile.
  *
- *   node bench/ingest.ts [--quick N]     N: the first N documents, one round
+ *   node bench/ingest.ts [--rounds 3] [--passes 3] [--quick N]     N: the first N documents, one round
+ *
+ * BENCH_NODE_OPTIONS goes to the server as NODE_OPTIONS, `--cpu-prof --cpu-prof-dir=…` for one.
  */
 interface Source {
   readonly id: string
@@ -37,13 +40,19 @@ interface Progress {
   readonly lag: Record<string, number>
 }
 
-const { quick } = parseArgs({ options: { quick: { type: 'string' } } }).values
-const ROUNDS = quick === undefined ? 3 : 1
-const ALTERED_PASSES = 3
-const POLL_MS = 100
+const { quick, rounds, passes } = parseArgs({
+  options: {
+    quick: { type: 'string' },
+    rounds: { type: 'string', default: '3' },
+    passes: { type: 'string', default: '3' },
+  },
+}).values
+const ROUNDS = quick === undefined ? Number(rounds) : 1
+const ALTERED_PASSES = Number(passes)
+const POLL_MS = 250
 /** Padded tokens of a run that the bare loop is tried with; the best counts. */
 const BARE_BUDGETS = [1, 128, 512, 2048]
-/** Within one batch of what is being waited for: a short document comes to the model last, and finds everything warm. */
+/** A small document that everybody waits for. */
 const EDITED = 'bench/edited'
 const EDITS_PER_PASS = 5
 const SEARCH_PAUSE_MS = 200
@@ -104,8 +113,32 @@ interface Loaded {
   readonly seconds: number
   readonly chunks: number
   readonly reused: number
-  /** Of all of the server's threads. */
+  /** Of the server's threads, by their names, one figure for each that worked; the most first. */
+  readonly cpu: string
   readonly cpuSeconds: number
+}
+
+function cpuSince(
+  server: Server,
+  before: ReturnType<typeof cpuByThread>,
+): Pick<Loaded, 'cpu' | 'cpuSeconds'> {
+  const byName = new Map<string, number[]>()
+  for (const [task, { name, seconds }] of cpuByThread(server.process.pid!)) {
+    const own = seconds - (before.get(task)?.seconds ?? 0)
+    byName.set(name, [...(byName.get(name) ?? []), own])
+  }
+  const sum = (values: readonly number[]) => values.reduce((total, value) => total + value, 0)
+  const named = [...byName].sort(([, a], [, b]) => sum(b) - sum(a)).filter(([, own]) => sum(own) >= 0.1)
+  const shown = (own: readonly number[]) =>
+    own
+      .filter((each) => each >= 0.1)
+      .sort((a, b) => b - a)
+      .map((each) => each.toFixed(1))
+      .join('+')
+  return {
+    cpu: named.map(([name, own]) => `${name} ${shown(own) || sum(own).toFixed(1)}`).join(', '),
+    cpuSeconds: sum([...byName.values()].flat()),
+  }
 }
 
 /** Publishes in bulk and waits until the last document is visible. `title` makes every context a new one too. */
@@ -116,7 +149,7 @@ async function ingest(server: Server, sources: readonly Source[], title?: string
       JSON.stringify({ id, content: text, contentType: 'text/markdown', ...(title ? { title } : {}) }),
     )
     .join('\n')
-  const cpuBefore = cpuSeconds(server.process.pid!)
+  const cpuBefore = cpuByThread(server.process.pid!)
   const started = performance.now()
   const { body } = await request<string>(server, 'POST', '/v1/documents/bulk', {
     raw,
@@ -133,7 +166,7 @@ async function ingest(server: Server, sources: readonly Source[], title?: string
     seconds,
     chunks: grown('embedded') + grown('reused'),
     reused: grown('reused'),
-    cpuSeconds: cpuSeconds(server.process.pid!) - cpuBefore,
+    ...cpuSince(server, cpuBefore),
   }
 }
 
@@ -171,51 +204,78 @@ async function readPassages(dataDir: string): Promise<string[]> {
   return passages
 }
 
+interface Rate {
+  readonly seconds: number
+  readonly cpuSeconds: number
+}
+
+async function measureServer(
+  corpus: readonly Source[],
+  round: number,
+): Promise<Rate & { passages: string[] }> {
+  const dataDir = await newDataDir()
+  const server = await start(dataDir)
+  try {
+    await warmUp(server)
+    const { seconds, chunks, cpu, cpuSeconds } = await ingest(server, corpus)
+    if (round === 1) await printStates(server)
+    console.log(
+      `round ${round}: ${corpus.length} documents, ${chunks} chunks in ${seconds.toFixed(1)} s: ${(chunks / seconds).toFixed(1)} chunks/s, ` +
+        `${cpuSeconds.toFixed(1)} s of CPU, peak ${memoryMiB(server.process.pid!).peak.toFixed(0)} MiB ${load()}`,
+    )
+    console.log(`  CPU by thread, s: ${cpu}`)
+    await server.kill('SIGTERM')
+    return { seconds, cpuSeconds, passages: await readPassages(dataDir) }
+  } finally {
+    await server.kill('SIGKILL')
+    await removeDataDir(dataDir)
+  }
+}
+
+async function measureBare(
+  bare: BareEmbedder,
+  passages: readonly string[],
+  budgetTokens: number,
+): Promise<Rate> {
+  const before = process.cpuUsage()
+  const seconds = await bare.measure(passages, budgetTokens)
+  const { user, system } = process.cpuUsage(before)
+  return { seconds, cpuSeconds: (user + system) / 1e6 }
+}
+
+/** The size of run that costs the bare loop least, by CPU, which other work on the machine disturbs less than time. */
+async function bestBudget(bare: BareEmbedder, passages: readonly string[]): Promise<number> {
+  const sample = passages.filter((_, i) => i % 4 === 0)
+  const costs: number[] = []
+  for (const budget of BARE_BUDGETS) costs.push((await measureBare(bare, sample, budget)).cpuSeconds)
+  const shown = BARE_BUDGETS.map((budget, i) => `${budget} tokens a run ${costs[i]!.toFixed(1)} s`)
+  console.log(`bare loop, CPU for a quarter of the chunks: ${shown.join(', ')}`)
+  return BARE_BUDGETS[costs.indexOf(Math.min(...costs))]!
+}
+
 async function throughput(corpus: readonly Source[]): Promise<void> {
   const bare = await openBareEmbedder()
-  const ours: number[] = []
-  const alone: number[] = []
+  const rounds: { ours: number; alone: number; cpu: number }[] = []
   let budget: number | undefined
   for (let round = 1; round <= ROUNDS; round++) {
-    const dataDir = await newDataDir()
-    const server = await start(dataDir)
-    try {
-      await warmUp(server)
-      const { seconds, chunks, cpuSeconds: cpu } = await ingest(server, corpus)
-      ours.push(chunks / seconds)
-      if (round === 1) await printStates(server)
-      console.log(
-        `round ${round}: ${corpus.length} documents, ${chunks} chunks in ${seconds.toFixed(1)} s: ` +
-          `${(chunks / seconds).toFixed(1)} chunks/s, ${cpu.toFixed(1)} s of CPU, peak ${memoryMiB(server.process.pid!).peak.toFixed(0)} MiB ${load()}`,
-      )
-      await server.kill('SIGTERM')
-      const passages = await readPassages(dataDir)
-      if (budget === undefined) {
-        const sample = passages.filter((_, i) => i % 4 === 0)
-        const seconds: number[] = []
-        for (const each of BARE_BUDGETS) seconds.push(await bare.measure(sample, each))
-        budget = BARE_BUDGETS[seconds.indexOf(Math.min(...seconds))]!
-        console.log(
-          `bare loop on a quarter: ${BARE_BUDGETS.map((each, i) => `${each} tokens ${seconds[i]!.toFixed(1)} s`).join(', ')}`,
-        )
-      }
-      const cpuBefore = process.cpuUsage()
-      const bareSeconds = await bare.measure(passages, budget)
-      const { user, system } = process.cpuUsage(cpuBefore)
-      alone.push(passages.length / bareSeconds)
-      console.log(
-        `round ${round}: bare onnxruntime, ${availableParallelism()} threads: ${passages.length} chunks in ` +
-          `${bareSeconds.toFixed(1)} s: ${alone.at(-1)!.toFixed(1)} chunks/s, ${((user + system) / 1e6).toFixed(1)} s of CPU ${load()}`,
-      )
-    } finally {
-      await server.kill('SIGKILL')
-      await removeDataDir(dataDir)
-    }
+    const { passages, ...ours } = await measureServer(corpus, round)
+    budget ??= await bestBudget(bare, passages)
+    const alone = await measureBare(bare, passages, budget)
+    console.log(
+      `round ${round}: bare onnxruntime, ${availableParallelism()} threads: ${passages.length} chunks in ${alone.seconds.toFixed(1)} s: ` +
+        `${(passages.length / alone.seconds).toFixed(1)} chunks/s, ${alone.cpuSeconds.toFixed(1)} s of CPU ${load()}`,
+    )
+    rounds.push({
+      ours: passages.length / ours.seconds,
+      alone: passages.length / alone.seconds,
+      cpu: alone.cpuSeconds / ours.cpuSeconds,
+    })
   }
   await bare.close()
-  const ratios = ours.map((value, i) => value / alone[i]!)
   console.log(
-    `chunks/s: ours ${spread(ours)}, bare ${spread(alone)}; ratio ${spread(ratios)} (goal 0.90), ${ROUNDS} rounds`,
+    `chunks/s: ours ${spread(rounds.map(({ ours }) => ours))}, bare ${spread(rounds.map(({ alone }) => alone))}; ` +
+      `ratio ${spread(rounds.map(({ ours, alone }) => ours / alone))} (goal 0.90); ` +
+      `ratio by CPU ${spread(rounds.map(({ cpu }) => cpu))}; ${ROUNDS} rounds`,
   )
 }
 
@@ -237,7 +297,8 @@ async function searches(
 ): Promise<number[]> {
   const times: number[] = []
   const { count = Number.POSITIVE_INFINITY, pauseMs = 0, signal } = options
-  while (times.length < count && !signal?.aborted) {
+  while (times.length < count) {
+    if (signal?.aborted) break
     const started = performance.now()
     await search(server, QUERIES[times.length % QUERIES.length]!)
     times.push(performance.now() - started)
@@ -265,7 +326,8 @@ async function urgentEdit(server: Server): Promise<number> {
 /** The worst of each second that the event loop was late, ms. */
 async function watchLag(server: Server, signal: AbortSignal): Promise<{ p99: number[]; max: number[] }> {
   const seen = { p99: [] as number[], max: [] as number[] }
-  while (!signal.aborted) {
+  for (;;) {
+    if (signal.aborted) break
     const text = await scrape(server)
     seen.p99.push(metric(text, 'nodejs_eventloop_lag_p99_seconds') * 1000)
     seen.max.push(metric(text, 'nodejs_eventloop_lag_max_seconds') * 1000)
@@ -328,5 +390,5 @@ async function underLoad(corpus: readonly Source[]): Promise<void> {
 }
 
 const corpus = readCorpus()
-await throughput(corpus)
-await underLoad(corpus)
+if (ROUNDS > 0) await throughput(corpus)
+if (ALTERED_PASSES > 0) await underLoad(corpus)

@@ -18,11 +18,16 @@ export function memoryMiB(pid: number): { resident: number; peak: number } {
   return total
 }
 
-/** Seconds of CPU that a process has used in all its threads. Linux, whose clock ticks 100 times a second. */
-export function cpuSeconds(pid: number): number {
-  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
-  return (Number(fields[11]) + Number(fields[12])) / 100
+/** Seconds of CPU that each thread of a process has used, by thread id. Linux, whose clock ticks 100 times a second. */
+export function cpuByThread(pid: number): Map<string, { name: string; seconds: number }> {
+  return new Map(
+    readdirSync(`/proc/${pid}/task`).map((task) => {
+      const stat = readFileSync(`/proc/${pid}/task/${task}/stat`, 'utf8')
+      const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+      const name = stat.slice(stat.indexOf('(') + 1, stat.lastIndexOf(')'))
+      return [task, { name, seconds: (Number(fields[11]) + Number(fields[12])) / 100 }]
+    }),
+  )
 }
 
 export async function scrape(server: { url: string }): Promise<string> {
