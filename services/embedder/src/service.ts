@@ -1,8 +1,10 @@
 import { createCodec } from '@aquifer/contracts/avro'
+import { topicKey } from '@aquifer/contracts/keys'
 import { topics } from '@aquifer/contracts/topics'
 import type { Batch, EventLog, LogRecord, Subscription } from '@aquifer/event-log/port'
 import type { Embedder, Lane } from '@aquifer/models/embedder'
 import type { Clock } from '@aquifer/runtime/clock'
+import { groupBy, mapLimited } from '@aquifer/runtime/concurrency'
 import { errorMessage, isMessageFault } from '@aquifer/runtime/errors'
 import type { AquiferError } from '@aquifer/runtime/errors'
 import type { Logger } from '@aquifer/runtime/logger'
@@ -101,11 +103,15 @@ export function createEmbedderService(deps: EmbedderDeps): EmbedderService {
       await steady(batch.signal, () => index.upsert(points.slice(from, from + index.limits.maxBatchPoints)))
     }
     for (const part of made.keys()) probe('points', part.documentId)
-    for (const item of work) {
-      if (item.kind === 'delete') await finishDeletion(batch, item)
-      else if (made.has(item)) await finishPart(batch, item, made.get(item)!.reused)
-      else if (!wanted.has(item)) await steady(batch.signal, () => removeLoser(item))
-    }
+    // Documents side by side, so that their writes to the index share commits; one document's records in their order.
+    const documents = groupBy(work, ({ tenant, documentId }) => topicKey(tenant, documentId))
+    await mapLimited([...documents.values()], work.length, async (items) => {
+      for (const item of items) {
+        if (item.kind === 'delete') await finishDeletion(batch, item)
+        else if (made.has(item)) await finishPart(batch, item, made.get(item)!.reused)
+        else if (!wanted.has(item)) await steady(batch.signal, () => removeLoser(item))
+      }
+    })
     await steady(batch.signal, () => batch.commit(batch.records.at(-1)!.offset))
     for (const item of work) probe('commit', item.documentId)
   }
@@ -194,8 +200,10 @@ export function createEmbedderService(deps: EmbedderDeps): EmbedderService {
     await steady(batch.signal, () => appendIndexed(part, 'indexed', null, reused))
     probe('indexed', documentId)
     await steady(batch.signal, async () => {
-      await index.delete({ tenant, documentId, version: { lt: version } })
-      await index.delete({ tenant, documentId, version: { eq: version }, build: { ne: build } })
+      await Promise.all([
+        index.delete({ tenant, documentId, version: { lt: version } }),
+        index.delete({ tenant, documentId, version: { eq: version }, build: { ne: build } }),
+      ])
       await files.remove(tenant, documentId, (held) => held < version)
     })
     probe('cleanup', documentId)
