@@ -48,10 +48,24 @@ function size(filter: MetadataFilter, depth: number): number {
   return 'not' in filter ? 1 + size(filter.not, depth + 1) : 1
 }
 
+/** Stops at the limit, so that no depth of JSON reaches the recursion of the parser. */
+function nests(value: unknown, levels: number): boolean {
+  if (typeof value !== 'object' || value === null) return false
+  return levels === 0 || Object.values(value).some((part) => nests(part, levels - 1))
+}
+
 /** At most 8 levels and 256 conditions. */
-export const metadataFilter = shape.refine((filter) => size(filter, 1) <= MAX_NODES, {
-  message: `a filter has at most ${MAX_DEPTH} levels and ${MAX_NODES} conditions`,
-})
+export const metadataFilter = z
+  .unknown()
+  // An array and an object each level, and the array of the values.
+  .refine((filter) => !nests(filter, 2 * MAX_DEPTH + 1), {
+    message: `a filter has at most ${MAX_DEPTH} levels`,
+  })
+  .pipe(
+    shape.refine((filter) => size(filter, 1) <= MAX_NODES, {
+      message: `a filter has at most ${MAX_DEPTH} levels and ${MAX_NODES} conditions`,
+    }),
+  )
 
 /** RFC 3339 date-times compare as instants, other strings by code point; different types never compare. */
 function compare(left: Scalar, right: Scalar): number | null {

@@ -8,7 +8,7 @@ import type { Receipt } from '@aquifer/contracts/version'
 import type { ChatMessage, EvidencePassage, GenerateEvent } from '@aquifer/models/generator'
 import { mayRead } from '@aquifer/runtime/auth'
 import type { Identity } from '@aquifer/runtime/auth'
-import { invalid } from '@aquifer/runtime/errors'
+import { invalid, isMessageFault } from '@aquifer/runtime/errors'
 import type { Trace } from '@aquifer/runtime/tracing'
 import { findCitations, marker, withoutMarkers } from './citations.ts'
 import type { QueryDeps } from './deps.ts'
@@ -90,14 +90,7 @@ export function createAnswerer(deps: QueryDeps) {
       usage: { promptTokens: 0, completionTokens: 0 },
       abstained: null,
     }
-    const scored = await deps.groundedness.score(
-      {
-        question: question.question,
-        answer: withoutMarkers(draft.text),
-        contexts: evidence.map(({ text }) => text),
-      },
-      { lane: 'query', signal: question.signal },
-    )
+    const scored = await scoreOf(question, draft.text, evidence)
     const citations = findCitations(draft.text, evidence)
     const record: AnswerRecord = {
       answerId: deps.uuid(),
@@ -128,6 +121,22 @@ export function createAnswerer(deps: QueryDeps) {
     }
     await keep(record, question.trace)
     yield { type: 'done', answer: record, grounded: scored.grounded, finishReason: done.finishReason }
+  }
+
+  /** Null for an answer that is too large to be judged: it is given all the same. */
+  async function scoreOf(
+    { question, signal }: Question,
+    answer: string,
+    evidence: readonly Evidence[],
+  ): Promise<{ groundedness: number | null; grounded: boolean }> {
+    const contexts = evidence.map(({ text }) => text)
+    try {
+      const input = { question, answer: withoutMarkers(answer), contexts }
+      return await deps.groundedness.score(input, { lane: 'query', signal })
+    } catch (error) {
+      if (isMessageFault(error)) return { groundedness: null, grounded: false }
+      throw error
+    }
   }
 
   /** Evidence that is visible now. What changed between the search and this check is searched again. */
