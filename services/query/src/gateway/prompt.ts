@@ -50,7 +50,7 @@ export function loadPrompt(file: URL): Prompt {
 function delimit(evidence: readonly EvidencePassage[], mark: string): string {
   return evidence
     .map(({ marker, title, headings, text }) => {
-      const path = [title, ...headings].filter(Boolean).join(' > ').replaceAll('\n', ' ')
+      const path = [title, ...headings].filter(Boolean).join(' > ').replace(/\s+/gu, ' ')
       return `<<${mark} ${marker}\n${path ? `(${path})\n` : ''}${text}\n${mark}>>`
     })
     .join('\n\n')
