@@ -47,7 +47,7 @@ const { quick, rounds, passes } = parseArgs({
     passes: { type: 'string', default: '3' },
   },
 }).values
-const ROUNDS = quick === undefined ? Number(rounds) : 1
+const ROUNDS = quick === undefined ? Number(rounds) : Math.min(1, Number(rounds))
 const ALTERED_PASSES = Number(passes)
 const POLL_MS = 250
 /** Padded tokens of a run that the bare loop is tried with; the best counts. */
@@ -337,6 +337,18 @@ async function watchLag(server: Server, signal: AbortSignal): Promise<{ p99: num
   return { p99: seen.p99.slice(1), max: seen.max.slice(1) }
 }
 
+/** MiB that are resident once background work is over, beside those of the main thread's heap. */
+async function residentAfter(server: Server, what: string): Promise<number> {
+  await sleep(SETTLE_MS)
+  const { resident } = memoryMiB(server.process.pid!)
+  const text = await scrape(server)
+  const shown = ['heap_size_used', 'heap_size_total', 'external_memory'].map(
+    (name) => `${name} ${(metric(text, `nodejs_${name}_bytes`) / 2 ** 20).toFixed(0)}`,
+  )
+  console.log(`resident after ${what}: ${resident.toFixed(0)} MiB (main thread: ${shown.join(', ')})`)
+  return resident
+}
+
 async function underLoad(corpus: readonly Source[]): Promise<void> {
   const dataDir = await newDataDir()
   const server = await start(dataDir)
@@ -347,9 +359,7 @@ async function underLoad(corpus: readonly Source[]): Promise<void> {
     console.log(
       `search ms after loading: p50 ${quantile(quiet, 0.5).toFixed(1)}  p95 ${quantile(quiet, 0.95).toFixed(1)} ${load()}`,
     )
-    await sleep(SETTLE_MS)
-    const resident = [memoryMiB(server.process.pid!).resident]
-    console.log(`resident after the first pass: ${resident[0]!.toFixed(0)} MiB`)
+    const resident = [await residentAfter(server, 'the first pass')]
     const editTimes: number[] = []
     for (let pass = 1; pass <= ALTERED_PASSES; pass++) {
       const over = new AbortController()
@@ -370,9 +380,7 @@ async function underLoad(corpus: readonly Source[]): Promise<void> {
           `p50 ${quantile(times, 0.5).toFixed(1)}  p95 ${quantile(times, 0.95).toFixed(1)} (${times.length}); ` +
           `event loop lag ms: p99 ${mean(p99).toFixed(0)}, worst ${Math.max(...max).toFixed(0)}`,
       )
-      await sleep(SETTLE_MS)
-      resident.push(memoryMiB(server.process.pid!).resident)
-      console.log(`resident after altered pass ${pass}: ${resident.at(-1)!.toFixed(0)} MiB`)
+      resident.push(await residentAfter(server, `altered pass ${pass}`))
     }
     const { peak } = memoryMiB(server.process.pid!)
     const slope = (resident.at(-1)! - resident[1]!) / (ALTERED_PASSES - 1)

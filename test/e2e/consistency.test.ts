@@ -18,8 +18,8 @@ test('documents that change under queries: no answer mixes versions, shows what 
   const seed = Date.now() % 1_000_000
   const result = await runConsistency(server, { seed, seconds: 20, documents: 24, queriesPerSecond: 20 })
   expect(result.violations, `seed ${seed}`).toEqual([])
-  const { counts } = result
-  expect(counts.searches + counts.answers + counts.streams).toBeGreaterThan(200)
-  expect(counts.confirmed).toBeGreaterThan(50)
-  expect(counts.deletions).toBeGreaterThan(5)
+  // Far less than any machine does; a run that did nothing would hold every promise.
+  const { searches, answers, streams, confirmed, deletions } = result.counts
+  expect(Math.min(searches, answers, streams, confirmed)).toBeGreaterThan(20)
+  expect(deletions).toBeGreaterThan(2)
 })

@@ -88,7 +88,7 @@ async function write(run: Run, writer: number): Promise<void> {
     const document = Math.floor((random() * documents) / WRITERS) * WRITERS + writer
     if (document >= documents) continue
     const mayDelete = document >= documents * KEPT_SHARE
-    if (mayDelete && random() < 0.25) await remove(run, document)
+    if (mayDelete && random() < 0.4) await remove(run, document)
     else await change(run, document, random, random() < 0.6)
     await sleep(random() * 200)
   }
