@@ -1,9 +1,5 @@
-import { createHash } from 'node:crypto'
-import { createCodec } from '@aquifer/contracts/avro'
 import type { MetadataFilter } from '@aquifer/contracts/filter'
-import { topicKey } from '@aquifer/contracts/keys'
-import { topics } from '@aquifer/contracts/topics'
-import type { Answer, AnswerRecord, Evidence } from '@aquifer/contracts/types'
+import type { AnswerRecord, Evidence } from '@aquifer/contracts/types'
 import type { Receipt } from '@aquifer/contracts/version'
 import type { ChatMessage, EvidencePassage, GenerateEvent } from '@aquifer/models/generator'
 import { mayRead } from '@aquifer/runtime/auth'
@@ -16,6 +12,8 @@ import { ABSTENTION } from './gateway/prompt.ts'
 import type { FusedHit } from './retrieve/fuse.ts'
 import { createRetriever, isVisible } from './retrieve/retrieve.ts'
 import { createReceiptWaiter } from './retrieve/wait.ts'
+import type { Freshness } from './retrieve/wait.ts'
+import type { Sampler } from './sample.ts'
 
 export interface Question {
   readonly identity: Identity
@@ -54,20 +52,17 @@ const MAX_REDOS = 3
  * Errors: `not_yet_visible` (409), `evidence_deleted` (409) where a source was deleted after its text had been streamed, those
  * of the stores and the generator.
  */
-export function createAnswerer(deps: QueryDeps) {
+export function createAnswerer(deps: QueryDeps, sampler: Sampler) {
   const { registry, generator, clock, metrics } = deps
   const retrieve = createRetriever(deps)
   const waitFor = createReceiptWaiter(deps)
-  const sampled = createCodec('answers.sampled')
 
   async function* answer(question: Question): AsyncGenerator<AnswerEvent> {
     const startedAt = clock.now()
-    const verdicts = await inputVerdicts(deps, question)
-    const freshness = await waitFor(question.receipts, question.timeoutMs, question.signal)
-    if (!freshness.fresh && question.requireFresh) {
-      throw invalid('not_yet_visible', freshness.reason ?? 'a publication is not visible yet', 409)
-    }
-    const { evidence, screened } = await freshEvidence(question)
+    const [verdicts, { freshness, evidence, screened }] = await Promise.all([
+      inputVerdicts(deps, question),
+      gather(question),
+    ])
     const retrieveMs = clock.now() - startedAt
     const draft = { text: '', firstTokenMs: null as number | null, done: null as Done | null }
     for await (const event of generate(question, evidence)) {
@@ -77,13 +72,6 @@ export function createAnswerer(deps: QueryDeps) {
         draft.text += event.text
         yield event
       }
-    }
-    if (!(await stillAllowed(question.identity, evidence))) {
-      throw invalid(
-        'evidence_deleted',
-        'a source of this answer was deleted or withdrawn while it was written; ask again',
-        409,
-      )
     }
     const done = draft.done ?? {
       finishReason: 'stop' as const,
@@ -119,8 +107,25 @@ export function createAnswerer(deps: QueryDeps) {
       createdAt: clock.now(),
       traceId: question.trace.traceId,
     }
-    await keep(record, question.trace)
+    if (!(await stillAllowed(question.identity, evidence))) {
+      throw invalid(
+        'evidence_deleted',
+        'a source of this answer was deleted or withdrawn while it was written; ask again',
+        409,
+      )
+    }
+    await deps.answers.put(record)
+    metrics.answers.inc({ outcome: record.abstained ? 'abstained' : 'answered' })
+    await sampler.take(record, question.trace)
     yield { type: 'done', answer: record, grounded: scored.grounded, finishReason: done.finishReason }
+  }
+
+  async function gather(question: Question): Promise<FreshEvidence & { freshness: Freshness }> {
+    const freshness = await waitFor(question.receipts, question.timeoutMs, question.signal)
+    if (!freshness.fresh && question.requireFresh) {
+      throw invalid('not_yet_visible', freshness.reason ?? 'a publication is not visible yet', 409)
+    }
+    return { freshness, ...(await freshEvidence(question)) }
   }
 
   /** Null for an answer that is too large to be judged: it is given all the same. */
@@ -221,28 +226,6 @@ export function createAnswerer(deps: QueryDeps) {
       metrics.tokensPerSecond.observe({ model }, (usage.completionTokens - 1) / seconds)
   }
 
-  /** Keeps the answer, and puts it on the sampled topic if its id falls into the share. */
-  async function keep(record: AnswerRecord, trace: Trace): Promise<void> {
-    await deps.answers.put(record)
-    metrics.answers.inc({ outcome: record.abstained ? 'abstained' : 'answered' })
-    if (!isSampled(record.answerId, deps.sampleRate)) return
-    const { tenant, groups: _groups, ...event } = record
-    const headers = { traceparent: trace.traceparent }
-    try {
-      const value = sampled.encode(deps.redactSampled ? await redact(deps, event) : event)
-      await deps.log.append(topics.answersSampled.name, [
-        { key: topicKey(tenant, record.conversationId), value, headers },
-      ])
-    } catch (error) {
-      // The person has the answer; only its evaluation is at stake.
-      metrics.dependencyFailures.inc({ service: 'query' })
-      deps.logger.error(
-        { err: error, traceId: trace.traceId, answerId: record.answerId },
-        'the answer could not be sampled',
-      )
-    }
-  }
-
   return answer
 }
 
@@ -266,42 +249,4 @@ async function inputVerdicts({ guard }: QueryDeps, { question, signal }: Questio
 function toEvidence({ hit, score }: FusedHit): Evidence {
   const { id, documentId, version, title, page, start, end, headings, text } = hit
   return { chunkId: id, documentId, version, title, page, start, end, headings, text, score }
-}
-
-/** By hash of the answer id, so that every replica decides the same. */
-export function isSampled(answerId: string, rate: number): boolean {
-  return createHash('sha256').update(answerId).digest().readUInt32BE(0) < rate * 2 ** 32
-}
-
-/** Every text of the answer, titles and headings too, without personal data. */
-async function redact({ guard }: QueryDeps, answer: Answer): Promise<Answer> {
-  const { question, answer: said, evidence, citations } = answer
-  const texts = [
-    ...new Set([
-      question,
-      said,
-      ...evidence.flatMap(({ title, headings, text }) => [title ?? '', ...headings, text]),
-      ...citations.flatMap(({ title, quote }) => [title ?? '', quote]),
-    ]),
-  ]
-  const redacted = await guard.redact(texts)
-  const cleanOf = new Map(texts.map((text, i) => [text, redacted[i]!]))
-  const clean = (text: string) => cleanOf.get(text)!
-  const cleanTitle = (title: string | null) => title && clean(title)
-  return {
-    ...answer,
-    question: clean(question),
-    answer: clean(said),
-    evidence: evidence.map((passage) => {
-      const { title, headings, text } = passage
-      return Object.assign({}, passage, {
-        title: cleanTitle(title),
-        headings: headings.map(clean),
-        text: clean(text),
-      })
-    }),
-    citations: citations.map((citation) =>
-      Object.assign({}, citation, { title: cleanTitle(citation.title), quote: clean(citation.quote) }),
-    ),
-  }
 }

@@ -10,6 +10,7 @@ import { answersRoutes } from './http/answers.ts'
 import { chatRoutes } from './http/chat.ts'
 import { openaiRoutes } from './http/openai.ts'
 import { searchRoutes } from './http/search.ts'
+import { createSampler } from './sample.ts'
 
 /** question → answer; and what comes back of it (evaluations, feedback), beside the answer it belongs to. */
 export interface QueryService {
@@ -19,11 +20,13 @@ export interface QueryService {
 }
 
 const PROJECTION_GROUP = 'aquifer.answers'
+const SAMPLING_DEADLINE_MS = 10_000
 
 export function createQueryService(deps: QueryDeps): QueryService {
   const { log, answers, logger } = deps
   const evaluations = createCodec('evaluations')
   const feedback = createCodec('feedback')
+  const sampler = createSampler(deps)
   let subscription: Subscription | null = null
 
   async function project(record: LogRecord): Promise<void> {
@@ -57,7 +60,7 @@ export function createQueryService(deps: QueryDeps): QueryService {
   }
 
   return {
-    routes: [searchRoutes(deps), chatRoutes(deps), answersRoutes(deps), openaiRoutes(deps)],
+    routes: [searchRoutes(deps), chatRoutes(deps, sampler), answersRoutes(deps), openaiRoutes(deps)],
     async start() {
       const options = {
         group: PROJECTION_GROUP,
@@ -67,6 +70,7 @@ export function createQueryService(deps: QueryDeps): QueryService {
       subscription = await log.subscribe(options, projectBatch)
     },
     async stop() {
+      await sampler.stop(SAMPLING_DEADLINE_MS)
       await subscription?.stop()
     },
   }

@@ -13,6 +13,7 @@ import { createAnswerer } from '../answer.ts'
 import type { AnswerEvent, Question } from '../answer.ts'
 import type { QueryDeps } from '../deps.ts'
 import { readReceipts } from '../retrieve/wait.ts'
+import type { Sampler } from '../sample.ts'
 import { aquiferPart, body, chatRequest, json, MAX_QUERY_CHARS } from './schemas.ts'
 import type { AquiferPart, ChatRequest } from './schemas.ts'
 
@@ -36,8 +37,8 @@ const route = createRoute({
   responses: { 200: json(completion, 'The answer, or its stream of chunks') },
 })
 
-export function chatRoutes(deps: QueryDeps): Routes {
-  const answer = createAnswerer(deps)
+export function chatRoutes(deps: QueryDeps, sampler: Sampler): Routes {
+  const answer = createAnswerer(deps, sampler)
 
   return createRoutes().openapi(route, async (c) => {
     const request = c.req.valid('json')

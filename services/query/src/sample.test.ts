@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { isSampled } from './answer.ts'
+import { isSampled } from './sample.ts'
 
 test('sampling: by hash of the answer id: every replica decides the same, and the share is what was asked', () => {
   const ids = Array.from({ length: 4000 }, (_, i) => `answer-${i}`)
