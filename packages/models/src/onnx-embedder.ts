@@ -46,15 +46,15 @@ export async function createOnnxEmbedder(model: ModelFiles, options: OnnxOptions
     return await start(model, { device: 'cuda', precision: precision ?? 'fp32', warning: null }, options)
   } catch (error) {
     if (!(error instanceof AquiferError) || error.code !== 'embedder_unusable') throw error
-    const why = `${model.name} cannot run on the GPU: ${errorMessage(error)} ${HOW_TO_GET_CUDA}`
+    const why = `${model.name} cannot run on the GPU: ${errorMessage(error)}. ${HOW_TO_GET_CUDA}`
     if (device === 'cuda') throw invalid('embedder_device_unavailable', why, 500, error)
     return await start(model, { ...onCpu, warning: `${why} It runs on the CPU instead.` }, options)
   }
 }
 
 const HOW_TO_GET_CUDA =
-  'CUDA needs an NVIDIA driver, CUDA 12 with cuDNN 9 on LD_LIBRARY_PATH, and the GPU libraries of onnxruntime-node, which ' +
-  'its install script fetches: node node_modules/onnxruntime-node/script/install --onnxruntime-node-install-cuda=v12.'
+  'CUDA needs an NVIDIA driver, CUDA 12 with cuDNN 9 on LD_LIBRARY_PATH, and the GPU libraries of onnxruntime-node: ' +
+  'node packages/models/node_modules/onnxruntime-node/script/install.js --onnxruntime-node-install=cuda12 fetches those.'
 
 function hasNvidiaDevice(): boolean {
   return existsSync('/dev/nvidiactl') || existsSync('/proc/driver/nvidia/version')

@@ -15,7 +15,7 @@ import type { Safetensors } from './safetensors.ts'
  * A row of `pool` with equal weights on every real token is the mean pooling that these models are trained with; more
  * rows give vectors of parts of the text from the same run.
  */
-export const CONVERTER_VERSION = '2'
+export const CONVERTER_VERSION = '3'
 export const POOLING = 'mean'
 
 export type Precision = 'fp32' | 'int8'

@@ -1,4 +1,4 @@
-import { access, constants, mkdir, readdir, rm, stat } from 'node:fs/promises'
+import { access, constants, mkdir, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import { errorMessage, invalid } from '@aquifer/runtime/errors'
@@ -36,7 +36,6 @@ export async function onnxGraph(model: ModelFiles, options: ConvertOptions): Pro
   const { safetensors } = model
   const weightsBeside = beside ? 'model.safetensors' : null
   await convertInWorker({ safetensors, path, config, precision: options.precision, weightsBeside })
-  await removeOldGraphs(dirname(path), name, options.precision)
   return path
 }
 
@@ -85,14 +84,6 @@ export function bertConfig({ config, dir }: ModelFiles): BertConfig {
 
 function unsupported(dir: string, why: string): Error {
   return invalid('model_unreadable', `${join(dir, 'config.json')}: ${why}`, 500)
-}
-
-/** Graphs of earlier converters are only weight. */
-async function removeOldGraphs(dir: string, keep: string, precision: Precision): Promise<void> {
-  const old = (await readdir(dir)).filter(
-    (name) => name.startsWith('graph-') && name.endsWith(`-${precision}.onnx`) && name !== keep,
-  )
-  await Promise.all(old.map((name) => rm(join(dir, name), { force: true })))
 }
 
 async function isWritable(dir: string): Promise<boolean> {

@@ -4,7 +4,12 @@ export interface QuantizedMatrix {
   readonly scales: Float32Array
 }
 
-const MAX_STEP = 127
+/**
+ * Largest step. A CPU without VNNI adds pairs of uint8 × int8 products in 16 bits, where 127 overflows twice in 100,000 sums:
+ * simulated on the reference texts, that lowers the mean cosine from .9933 to .9908 and the worst from .986 to .980. With
+ * 104 it happens once in a million sums: .9937 and .989 with VNNI, .9935 and .989 without.
+ */
+const MAX_STEP = 104
 
 /** Symmetric, one scale a column. */
 export function quantizeColumns(matrix: Float32Array, rows: number, columns: number): QuantizedMatrix {
