@@ -178,9 +178,10 @@ function createApp(options: HttpOptions): Routes {
     await tracing.span(`${c.req.method} ${c.req.path}`, c.req.header('traceparent'), {}, async (trace) => {
       c.set('trace', trace)
       c.set('logger', logger.child({ traceId: trace.traceId }))
+      await next()
+      // Afterwards, so that errors carry them too.
       c.header('X-Content-Type-Options', 'nosniff')
       c.header('Traceresponse', trace.traceparent)
-      await next()
     })
     const route = c.req.routePath
     metrics.httpSeconds.observe(
