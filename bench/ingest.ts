@@ -20,7 +20,7 @@ import { passageContext } from '@aquifer/text/passage'
 import { openBareEmbedder } from './bare-embed.ts'
 import type { BareEmbedder } from './bare-embed.ts'
 import { dataDir as devData } from './data.ts'
-import { cpuByThread, memoryMiB, metric, scrape } from './process-figures.ts'
+import { cpuByThread, cpuSince, memoryMiB, metric, scrape } from './process-figures.ts'
 import { mean, quantile } from './statistics.ts'
 
 /**
@@ -113,32 +113,8 @@ interface Loaded {
   readonly seconds: number
   readonly chunks: number
   readonly reused: number
-  /** Of the server's threads, by their names, one figure for each that worked; the most first. */
   readonly cpu: string
   readonly cpuSeconds: number
-}
-
-function cpuSince(
-  server: Server,
-  before: ReturnType<typeof cpuByThread>,
-): Pick<Loaded, 'cpu' | 'cpuSeconds'> {
-  const byName = new Map<string, number[]>()
-  for (const [task, { name, seconds }] of cpuByThread(server.process.pid!)) {
-    const own = seconds - (before.get(task)?.seconds ?? 0)
-    byName.set(name, [...(byName.get(name) ?? []), own])
-  }
-  const sum = (values: readonly number[]) => values.reduce((total, value) => total + value, 0)
-  const named = [...byName].sort(([, a], [, b]) => sum(b) - sum(a)).filter(([, own]) => sum(own) >= 0.1)
-  const shown = (own: readonly number[]) =>
-    own
-      .filter((each) => each >= 0.1)
-      .sort((a, b) => b - a)
-      .map((each) => each.toFixed(1))
-      .join('+')
-  return {
-    cpu: named.map(([name, own]) => `${name} ${shown(own) || sum(own).toFixed(1)}`).join(', '),
-    cpuSeconds: sum([...byName.values()].flat()),
-  }
 }
 
 /** Publishes in bulk and waits until the last document is visible. `title` makes every context a new one too. */
@@ -166,7 +142,7 @@ async function ingest(server: Server, sources: readonly Source[], title?: string
     seconds,
     chunks: grown('embedded') + grown('reused'),
     reused: grown('reused'),
-    ...cpuSince(server, cpuBefore),
+    ...cpuSince(server.process.pid!, cpuBefore),
   }
 }
 

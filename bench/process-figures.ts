@@ -30,6 +30,30 @@ export function cpuByThread(pid: number): Map<string, { name: string; seconds: n
   )
 }
 
+/** CPU since `before`: in all, and by the threads' names, one figure for each that worked, the most first. */
+export function cpuSince(
+  pid: number,
+  before: ReturnType<typeof cpuByThread>,
+): { cpu: string; cpuSeconds: number } {
+  const byName = new Map<string, number[]>()
+  for (const [task, { name, seconds }] of cpuByThread(pid)) {
+    const own = seconds - (before.get(task)?.seconds ?? 0)
+    byName.set(name, [...(byName.get(name) ?? []), own])
+  }
+  const sum = (values: readonly number[]) => values.reduce((total, value) => total + value, 0)
+  const named = [...byName].sort(([, a], [, b]) => sum(b) - sum(a)).filter(([, own]) => sum(own) >= 0.1)
+  const shown = (own: readonly number[]) =>
+    own
+      .filter((each) => each >= 0.1)
+      .sort((a, b) => b - a)
+      .map((each) => each.toFixed(1))
+      .join('+')
+  return {
+    cpu: named.map(([name, own]) => `${name} ${shown(own) || sum(own).toFixed(1)}`).join(', '),
+    cpuSeconds: sum([...byName.values()].flat()),
+  }
+}
+
 export async function scrape(server: { url: string }): Promise<string> {
   return (await request<string>(server, 'GET', '/metrics')).body
 }
