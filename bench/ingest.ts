@@ -359,7 +359,7 @@ async function underLoad(corpus: readonly Source[]): Promise<void> {
       resident.push(await residentAfter(server, `altered pass ${pass}`))
     }
     const { peak } = memoryMiB(server.process.pid!)
-    const slope = (resident.at(-1)! - resident[1]!) / (ALTERED_PASSES - 1)
+    const slope = (resident.at(-1)! - resident[1]!) / Math.max(1, ALTERED_PASSES - 1)
     console.log(
       `peak ${peak.toFixed(0)} MiB (goal < 1229); slope over the altered passes ${slope.toFixed(1)} MiB a pass`,
     )
