@@ -177,6 +177,8 @@ export async function readForm(
     texts.delete('id')
     open.add(content)
     content.once('close', () => open.delete(content))
+    // Who reads it is told; where nobody does yet, it must not end the process.
+    content.on('error', () => {})
     const file = (async () => ({
       id: described.get('id') ?? null,
       fields: fieldsOfForm(described, filename, mimeType),
