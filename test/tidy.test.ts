@@ -10,7 +10,9 @@ const sources = globSync('{packages,services}/*/{src,conformance,fit}/**/*.ts', 
   .concat(globSync('test/**/*.ts', { cwd: ROOT }))
   .filter((path) => !path.includes('node_modules'))
 const read = (path: string): string => readFileSync(`${ROOT}${path}`, 'utf8')
-const production = sources.filter((path) => !/\.(?:test|fixture)\.ts$|^test\/|\/conformance\/|\/fit\//.test(path))
+const production = sources.filter(
+  (path) => !/\.(?:test|fixture)\.ts$|^test\/|\/conformance\/|\/fit\//.test(path),
+)
 
 /** Imports of a file, by what they name. */
 function imports(text: string): string[] {

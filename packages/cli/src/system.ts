@@ -178,7 +178,7 @@ async function assemble(
     ...shared,
     registry,
     cache,
-    alsoDelete: generations.otherRegistries,
+    alsoDelete: () => generations.otherRegistries(),
     status: async () => ({
       lag: await lags(),
       embedder: embedder.name,

@@ -23,4 +23,7 @@ export interface ScoredClaim {
   readonly supportedBy: readonly number[]
 }
 
-export type Evaluate = (input: EvaluationInput, options: { lane: 'query' | 'interactive'; signal?: AbortSignal }) => Promise<Scores>
+export type Evaluate = (
+  input: EvaluationInput,
+  options: { lane: 'query' | 'interactive'; signal?: AbortSignal },
+) => Promise<Scores>

@@ -1,5 +1,3 @@
-import type { Codec } from '@aquifer/contracts/avro'
-import type { Answer, Feedback } from '@aquifer/contracts/types'
 import type { EventLog } from '@aquifer/event-log/port'
 import type { Embedder } from '@aquifer/models/embedder'
 import type { Generator } from '@aquifer/models/generator'
@@ -57,9 +55,4 @@ export interface Inspection {
   readonly personalData: readonly { type: string; start: number; end: number; score: number }[]
   readonly unsafe: readonly { kind: string; start: number; end: number }[]
   readonly clean: string
-}
-
-export interface Codecs {
-  readonly answers: Codec<Answer>
-  readonly feedback: Codec<Feedback>
 }

@@ -34,9 +34,9 @@ export async function startServer(dataDir: string, env: Record<string, string> =
   })
   const gone = once(child, 'exit').then(() => undefined)
   let log = ''
-  child.stderr!.on('data', (data: Buffer) => (log = (log + data.toString()).slice(-20_000)))
+  child.stderr.on('data', (data: Buffer) => (log = (log + data.toString()).slice(-20_000)))
   const url = await new Promise<string>((resolve, reject) => {
-    child.stdout!.on('data', (data: Buffer) => {
+    child.stdout.on('data', (data: Buffer) => {
       const line = /^serving (\S+)$/m.exec(data.toString())
       if (line) resolve(line[1]!)
     })

@@ -11,7 +11,7 @@ export function statusCommand(): Command {
       const status = (await (await call(options, path)).json()) as Record<string, unknown>
       if (options.json) return console.log(JSON.stringify(status))
       for (const [name, value] of Object.entries(status)) {
-        console.log(`${name.padEnd(16)}${typeof value === 'object' ? JSON.stringify(value) : String(value)}`)
+        console.log(`${name.padEnd(16)}${typeof value === 'string' ? value : JSON.stringify(value)}`)
       }
     })
 }

@@ -3,7 +3,6 @@ import { metadataFilter } from '@aquifer/contracts/filter'
 
 /** A longer question is not one: the text belongs into a document. */
 export const MAX_QUERY_CHARS = 8192
-export const MAX_BODY_BYTES = 1024 * 1024
 
 export const receipts = z.union([z.string(), z.array(z.string()).max(100)]).optional()
 export const timeoutMs = z.number().int().min(0).max(30_000).default(5000)

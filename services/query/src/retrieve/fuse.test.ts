@@ -3,6 +3,7 @@ import { terms } from '@aquifer/text/terms'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { fuse } from './fuse.ts'
+import type { FuseInput } from './fuse.ts'
 
 const DIMENSIONS = 8
 
@@ -34,13 +35,13 @@ const embedding = {
 }
 
 describe('fusion', () => {
-  test('by its definition where there are no word states: cosine, share of the best BM25, neighbouring terms', () => {
+  test('by its definition where there are no word states: cosine, share of the best BM25, neighbouring terms', async () => {
     const query = 'river rises spring'
     expect(terms(query)).toHaveLength(3)
     const a = hit('a', 0.8, 'the river rises', [0.8])
     const b = hit('b', 4, 'spring river', [0.3])
     const aLexical = { ...a, score: 2 }
-    const found = fuse({ query, embedding, dense: [a], lexical: [b, aLexical] })
+    const found = await fuse({ query, embedding, dense: [a], lexical: [b, aLexical] })
     expect(found.map(({ hit: { id } }) => id)).toEqual(['b', 'a'])
     const scores = Object.fromEntries(found.map((each) => [each.hit.id, each]))
     // 0.4 × cosine + 0.6 × BM25 share + 0.15 × share of the two neighbouring pairs
@@ -49,17 +50,15 @@ describe('fusion', () => {
     expect([scores['a']!.dense, scores['a']!.lexical, scores['b']!.dense]).toEqual([0.8, 2, null])
   })
 
-  test('of one list alone its order stands', () => {
+  test('of one list alone its order stands', async () => {
+    const idsOf = async (lists: Partial<FuseInput>) =>
+      (await fuse({ query: 'x', embedding: undefined, dense: [], lexical: [], ...lists })).map(
+        (each) => each.hit.id,
+      )
     const dense = [hit('a', 0.9, 'x', [0.9]), hit('b', 0.5, 'x', [0.5]), hit('c', 0.1, 'x', [0.1])]
-    expect(fuse({ query: 'unseen', embedding, dense, lexical: [] }).map(({ hit: { id } }) => id)).toEqual([
-      'a',
-      'b',
-      'c',
-    ])
+    expect(await idsOf({ embedding, dense })).toEqual(['a', 'b', 'c'])
     const lexical = [hit('c', 9, 'x'), hit('b', 5, 'x'), hit('a', 1, 'x')]
-    expect(
-      fuse({ query: 'x', embedding: undefined, dense: [], lexical }).map(({ hit: { id } }) => id),
-    ).toEqual(['c', 'b', 'a'])
+    expect(await idsOf({ lexical })).toEqual(['c', 'b', 'a'])
   })
 
   const list = (scoreMax: number) =>
@@ -79,10 +78,10 @@ describe('fusion', () => {
           .map(({ id, score }) => hit(id, score, `text of ${id} river`, [score])),
       )
 
-  test('each passage comes once, best first, with finite scores; the order of equals does not depend on the lists’ order', () => {
-    fc.assert(
-      fc.property(list(1), list(20), (dense, lexical) => {
-        const found = fuse({ query: 'river rises', embedding, dense, lexical })
+  test('each passage comes once, best first, with finite scores; the order of equals does not depend on the lists’ order', async () => {
+    await fc.assert(
+      fc.asyncProperty(list(1), list(20), async (dense, lexical) => {
+        const found = await fuse({ query: 'river rises', embedding, dense, lexical })
         const ids = found.map((each) => each.hit.id)
         expect(new Set(ids)).toEqual(new Set([...dense, ...lexical].map(({ id }) => id)))
         expect(new Set(ids).size).toBe(ids.length)
@@ -96,20 +95,47 @@ describe('fusion', () => {
     )
   })
 
-  test('a better BM25 never lowers a passage', () => {
-    fc.assert(
-      fc.property(list(20), fc.double({ min: 0.1, max: 10, noNaN: true }), (lexical, more) => {
+  test('a better BM25 never lowers a passage', async () => {
+    await fc.assert(
+      fc.asyncProperty(list(20), fc.double({ min: 0.1, max: 10, noNaN: true }), async (lexical, more) => {
         fc.pre(lexical.length > 1)
         const last = lexical.at(-1)!
-        const rankOf = (hits: readonly IndexHit[]) =>
-          fuse({ query: 'x', embedding: undefined, dense: [], lexical: hits }).findIndex(
+        const rankOf = async (hits: readonly IndexHit[]) =>
+          (await fuse({ query: 'x', embedding: undefined, dense: [], lexical: hits })).findIndex(
             (each) => each.hit.id === last.id,
           )
         const raised = [...lexical.slice(0, -1), { ...last, score: last.score + more }].sort(
           (x, y) => y.score - x.score,
         )
-        expect(rankOf(raised)).toBeLessThanOrEqual(rankOf(lexical))
+        expect(await rankOf(raised)).toBeLessThanOrEqual(await rankOf(lexical))
       }),
     )
+  })
+
+  test('a long question holds the event loop for a moment at most', async () => {
+    const dimensions = 384
+    const words = Array.from({ length: 250 }, (_, i) => `word${i}`)
+    const long = {
+      vector: new Float32Array(dimensions),
+      tokens: 250,
+      words: { words, bits: null, vectors: new Float32Array(250 * dimensions).fill(0.05) },
+    }
+    const dense = Array.from({ length: 100 }, (_, i) =>
+      Object.assign(hit(`h${i}`, 1 - i / 200, words.slice(0, 120).join(' ')), {
+        vector: new Float32Array(dimensions),
+        wordBits: new Uint8Array((120 * dimensions) / 8).fill(i),
+      }),
+    )
+    let worstMs = 0
+    let last = performance.now()
+    const timer = setInterval(() => {
+      worstMs = Math.max(worstMs, performance.now() - last)
+      last = performance.now()
+    }, 1)
+    const found = await fuse({ query: words.join(' '), embedding: long, dense, lexical: [] })
+    clearInterval(timer)
+    expect(found).toHaveLength(100)
+    expect(worstMs).toBeGreaterThan(0)
+    expect(worstMs).toBeLessThan(250)
   })
 })

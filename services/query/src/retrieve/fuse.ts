@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Embedding } from '@aquifer/models/embedder'
 import type { IndexHit } from '@aquifer/stores/vector-index'
 import { terms } from '@aquifer/text/terms'
@@ -30,8 +31,13 @@ const WITH_WORDS = { passage: 0.4, window: 0.4, cosine: 0.2, bm25: 0.1, pairs: 0
 /** For an embedder that gives no word states. */
 const WITHOUT_WORDS = { passage: 0, window: 0, cosine: 0.4, bm25: 0.6, pairs: 0.15 }
 
+/** A question of so many words is compared word by word; of a longer one, the rarest of them. That bounds the work a passage costs. */
+const MAX_WORDS = 64
+/** Then others run: so many passages take up to about 10 ms. */
+const HITS_PER_TURN = 8
+
 /** Both lists as one, best first; each passage is scored on every signal, whichever list brought it. */
-export function fuse({ query, embedding, dense, lexical }: FuseInput): FusedHit[] {
+export async function fuse({ query, embedding, dense, lexical }: FuseInput): Promise<FusedHit[]> {
   const rawDense = new Map(dense.map(({ id, score }) => [id, score]))
   const rawLexical = new Map(lexical.map(({ id, score }) => [id, score]))
   const candidates = [...new Map([...dense, ...lexical].map((hit) => [hit.id, hit])).values()]
@@ -39,19 +45,20 @@ export function fuse({ query, embedding, dense, lexical }: FuseInput): FusedHit[
   const pairs = pairShare(terms(query))
   const late = embedding && lateScores(embedding, candidates)
   const weights = late ? WITH_WORDS : WITHOUT_WORDS
-  return candidates
-    .map((hit) => {
-      const { passage, window } = late?.(hit) ?? { passage: 0, window: 0 }
-      const cosine = embedding ? (rawDense.get(hit.id) ?? dot(embedding.vector, hit.vector)) : 0
-      const score =
-        weights.passage * passage +
-        weights.window * window +
-        weights.cosine * cosine +
-        weights.bm25 * bm25(hit.id) +
-        (lexical.length > 0 ? weights.pairs * pairs(hit.text) : 0)
-      return { hit, score, dense: rawDense.get(hit.id) ?? null, lexical: rawLexical.get(hit.id) ?? null }
-    })
-    .sort((a, b) => b.score - a.score || (a.hit.id < b.hit.id ? -1 : 1))
+  const fused: FusedHit[] = []
+  for (const hit of candidates) {
+    if (fused.length % HITS_PER_TURN === HITS_PER_TURN - 1) await nextTurn()
+    const { passage, window } = late?.(hit) ?? { passage: 0, window: 0 }
+    const cosine = embedding ? (rawDense.get(hit.id) ?? dot(embedding.vector, hit.vector)) : 0
+    const score =
+      weights.passage * passage +
+      weights.window * window +
+      weights.cosine * cosine +
+      weights.bm25 * bm25(hit.id) +
+      (lexical.length > 0 ? weights.pairs * pairs(hit.text) : 0)
+    fused.push({ hit, score, dense: rawDense.get(hit.id) ?? null, lexical: rawLexical.get(hit.id) ?? null })
+  }
+  return fused.sort((a, b) => b.score - a.score || (a.hit.id < b.hit.id ? -1 : 1))
 }
 
 function dot(a: Float32Array, b: Float32Array): number {
@@ -88,9 +95,22 @@ function pairShare(queryTerms: readonly string[]): (text: string) => number {
 function lateScores(embedding: Embedding, candidates: readonly IndexHit[]) {
   const { words, vector } = embedding
   if (!words?.vectors || !candidates.some(({ wordBits }) => wordBits.length > 0)) return null
-  const weights = rarity(words.words, candidates)
-  const query = prepareQuery(words.vectors, vector.length, weights)
+  const { vectors, weights } = rarest(words.vectors, vector.length, rarity(words.words, candidates))
+  const query = prepareQuery(vectors, vector.length, weights)
   return ({ wordBits }: IndexHit) => (wordBits.length === 0 ? null : maxSim(query, wordBits))
+}
+
+function rarest(
+  vectors: Float32Array,
+  dimensions: number,
+  weights: readonly number[],
+): { vectors: Float32Array; weights: readonly number[] } {
+  if (weights.length <= MAX_WORDS) return { vectors, weights }
+  const kept = [...weights.keys()].sort((a, b) => weights[b]! - weights[a]!).slice(0, MAX_WORDS)
+  const chosen = new Float32Array(MAX_WORDS * dimensions)
+  for (const [at, word] of kept.entries())
+    chosen.set(vectors.subarray(word * dimensions, (word + 1) * dimensions), at * dimensions)
+  return { vectors: chosen, weights: kept.map((word) => weights[word]!) }
 }
 
 /** How rare each of the question's words is among the candidates: the idf of BM25 (Robertson and Spärck Jones). */

@@ -56,7 +56,7 @@ export function createRetriever({
         limit,
       })
       const checked = await checkLists(registry, identity, lists)
-      const hits = fuse({ query, embedding, ...checked }).slice(0, request.limit)
+      const hits = (await fuse({ query, embedding, ...checked })).slice(0, request.limit)
       const exhausted = lists.dense.length < limit && lists.lexical.length < limit
       const enough = hits.length >= request.limit || exhausted || limit === index.limits.maxSearchLimit
       if ((enough && !checked.overtaken) || round === MAX_ROUNDS) return hits
