@@ -10,6 +10,7 @@ export interface BareSetup {
   readonly graph: string
   readonly tokenizer: string
   readonly maxTokens: number
+  readonly intraOpThreads: number
 }
 export interface BareTask {
   readonly texts: readonly string[]
@@ -22,7 +23,7 @@ export interface BareTask {
 const setup = workerData as BareSetup
 const tokenizer = openTokenizer(setup.tokenizer)
 const session = await InferenceSession.create(setup.graph, {
-  intraOpNumThreads: 1,
+  intraOpNumThreads: setup.intraOpThreads,
   interOpNumThreads: 1,
   graphOptimizationLevel: 'basic',
 })

@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { availableParallelism, tmpdir } from 'node:os'
+import { tmpdir } from 'node:os'
 import { Worker } from 'node:worker_threads'
 import { bertConfig, onnxGraph } from '@aquifer/models/convert/convert'
 import { DEFAULT_MODEL, pullModel, userModelCache } from '@aquifer/models/pull'
@@ -11,17 +11,24 @@ export interface BareEmbedder {
   close(): Promise<void>
 }
 
-/** The default model in its default precision, one session a core, and nothing else. */
-export async function openBareEmbedder(): Promise<BareEmbedder> {
+/**
+ * The default model in its default precision, and nothing else: `sessions` of one thread that share the work, or one session with
+ * `intraOpThreads`, as onnxruntime sets it up by itself.
+ */
+export async function openBareEmbedder(layout: {
+  sessions: number
+  intraOpThreads: number
+}): Promise<BareEmbedder> {
   const model = await pullModel(DEFAULT_MODEL, { cacheDirs: [userModelCache(process.env)] })
   const graph = await onnxGraph(model, { precision: 'int8', fallbackDir: tmpdir() })
   const setup: BareSetup = {
     graph,
     tokenizer: model.tokenizer,
     maxTokens: bertConfig(model).positions - 2,
+    intraOpThreads: layout.intraOpThreads,
   }
   const workers = Array.from(
-    { length: availableParallelism() },
+    { length: layout.sessions },
     () => new Worker(new URL('./bare-embed-worker.ts', import.meta.url), { workerData: setup }),
   )
   await Promise.all(workers.map((worker) => once(worker, 'message')))

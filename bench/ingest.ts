@@ -50,6 +50,8 @@ const { quick, rounds, passes } = parseArgs({
 const ROUNDS = quick === undefined ? Number(rounds) : Math.min(1, Number(rounds))
 const ALTERED_PASSES = Number(passes)
 const POLL_MS = 250
+/** Padded tokens of a run of the plain session: enough for both threads to have work. */
+const PLAIN_BUDGET = 2048
 /** Padded tokens of a run that the bare loop is tried with; the best counts. */
 const BARE_BUDGETS = [1, 128, 512, 2048]
 /** A small document that everybody waits for. */
@@ -230,27 +232,34 @@ async function bestBudget(bare: BareEmbedder, passages: readonly string[]): Prom
 }
 
 async function throughput(corpus: readonly Source[]): Promise<void> {
-  const bare = await openBareEmbedder()
-  const rounds: { ours: number; alone: number; cpu: number }[] = []
+  const cores = availableParallelism()
+  const bare = await openBareEmbedder({ sessions: cores, intraOpThreads: 1 })
+  const plain = await openBareEmbedder({ sessions: 1, intraOpThreads: cores })
+  const rounds: { ours: number; alone: number; plain: number; cpu: number }[] = []
   let budget: number | undefined
   for (let round = 1; round <= ROUNDS; round++) {
     const { passages, ...ours } = await measureServer(corpus, round)
     budget ??= await bestBudget(bare, passages)
     const alone = await measureBare(bare, passages, budget)
+    const one = await measureBare(plain, passages, PLAIN_BUDGET)
     console.log(
-      `round ${round}: bare onnxruntime, ${availableParallelism()} threads: ${passages.length} chunks in ${alone.seconds.toFixed(1)} s: ` +
+      `round ${round}: bare onnxruntime, one session of ${cores} threads: ${(passages.length / one.seconds).toFixed(1)} chunks/s; ` +
+        `${cores} sessions of one thread: ${passages.length} chunks in ${alone.seconds.toFixed(1)} s: ` +
         `${(passages.length / alone.seconds).toFixed(1)} chunks/s, ${alone.cpuSeconds.toFixed(1)} s of CPU ${load()}`,
     )
     rounds.push({
       ours: passages.length / ours.seconds,
       alone: passages.length / alone.seconds,
+      plain: passages.length / one.seconds,
       cpu: alone.cpuSeconds / ours.cpuSeconds,
     })
   }
   await bare.close()
+  await plain.close()
   console.log(
     `chunks/s: ours ${spread(rounds.map(({ ours }) => ours))}, bare ${spread(rounds.map(({ alone }) => alone))}; ` +
       `ratio ${spread(rounds.map(({ ours, alone }) => ours / alone))} (goal 0.90); ` +
+      `ratio to one plain session ${spread(rounds.map(({ ours, plain: single }) => ours / single))}; ` +
       `ratio by CPU ${spread(rounds.map(({ cpu }) => cpu))}; ${ROUNDS} rounds`,
   )
 }

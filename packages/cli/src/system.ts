@@ -10,8 +10,8 @@ import { DOCUMENT_POLICY } from '@aquifer/guard/policy'
 import { createGuardPool } from '@aquifer/guard/pool'
 import type { Embedder } from '@aquifer/models/embedder'
 import { createGroundednessScorer } from '@aquifer/models/groundedness'
-import { openEmbedder } from '@aquifer/models/open'
-import { createExtractiveGenerator } from '@aquifer/models/extractive'
+import { createLexicalEmbedder } from '@aquifer/models/lexical-embedder'
+import { openEmbedder, openGenerator } from '@aquifer/models/open'
 import { createQueryService } from '@aquifer/query/service'
 import { loadPrompt } from '@aquifer/query/prompt'
 import { keyAuthenticator, loopbackAuthenticator } from '@aquifer/runtime/auth'
@@ -146,10 +146,12 @@ async function assemble(
   })
   closers.push(() => generations.close())
   const { registry, index, embedder } = generations
-  const generator = createExtractiveGenerator({ embedder })
+  const generator = await openGenerator(config.generator, { embedder, apiKey: config.openaiApiKey })
   closers.push(() => generator.close())
 
   const groundedness = createGroundednessScorer({ embedder })
+  // Whoever asks does not wait for the evaluator's embeddings: they change the score by little (packages/models/fit/groundedness).
+  const quickGroundedness = createGroundednessScorer({ embedder: createLexicalEmbedder() })
   const evaluate = createEvaluate({ embedder, groundedness })
   const guard = createGuardPool()
   closers.push(() => guard.close())
@@ -162,7 +164,7 @@ async function assemble(
     cache,
     embedder,
     generator,
-    groundedness,
+    groundedness: quickGroundedness,
     guard,
     prompt,
     route: 'default',

@@ -147,13 +147,15 @@ function embedding({ ids, wanted, words }: Encoded, rows: Float32Array): Embeddi
   const tokens = ids.length - SPECIAL_TOKENS
   if (!wanted) return { vector, words: null, tokens }
   const states =
-    words.length > 0 ? rows.slice(dimensions, (words.length + 1) * dimensions) : rows.slice(0, dimensions)
+    words.length > 0
+      ? rows.subarray(dimensions, (words.length + 1) * dimensions)
+      : rows.subarray(0, dimensions)
   return {
     vector,
     words: {
       words: words.length > 0 ? words.map(({ word }) => word) : [''],
       bits: wanted === 'bits' ? signBits(states) : null,
-      vectors: wanted === 'vectors' ? states : null,
+      vectors: wanted === 'vectors' ? states.slice() : null,
     },
     tokens,
   }

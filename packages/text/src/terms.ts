@@ -24,14 +24,28 @@ const segmenter = new Intl.Segmenter('und', { granularity: 'word' })
 /** A longer run of letters is not a word that anyone will look for whole. */
 const MAX_TERM_LENGTH = 64
 
+/** The same few words come again and again: what they become is kept, up to a bound. */
+const MAX_REMEMBERED = 50_000
+function remembered(compute: (word: string) => string): (word: string) => string {
+  const known = new Map<string, string>()
+  return (word) => {
+    const before = known.get(word)
+    if (before !== undefined) return before
+    if (known.size >= MAX_REMEMBERED) known.clear()
+    const result = compute(word)
+    if (word.length <= MAX_TERM_LENGTH) known.set(word, result)
+    return result
+  }
+}
+
 /** Lower case, without accents, the apostrophe and what follows it. */
-export function foldWord(word: string): string {
-  return word
+export const foldWord = remembered((word) =>
+  word
     .replace(/['’].*$/u, '')
     .normalize('NFKD')
     .replace(/\p{M}+/gu, '')
-    .toLowerCase()
-}
+    .toLowerCase(),
+)
 
 function words(text: string): string[] {
   const found: string[] = []
@@ -52,9 +66,7 @@ export function isStopWord(folded: string): boolean {
 }
 
 /** A folded word as BM25 counts it: Porter's stem where it is plain Latin. */
-export function stem(folded: string): string {
-  return /^[a-z]+$/.test(folded) ? stemmer(folded) : folded
-}
+export const stem = remembered((folded) => (/^[a-z]+$/.test(folded) ? stemmer(folded) : folded))
 
 /** The terms of a text, in order, repeated where they repeat. */
 export function terms(text: string): string[] {

@@ -28,8 +28,15 @@ export async function removeDataDir(dataDir: string): Promise<void> {
 
 /** Starts on a free port and waits until it serves. `env` adds to the configuration. */
 export async function startServer(dataDir: string, env: Record<string, string> = {}): Promise<Server> {
-  const child = spawn(process.execPath, [START], {
-    env: { ...process.env, AQUIFER_DATA_DIR: dataDir, AQUIFER_PORT: '0', AQUIFER_LOG_LEVEL: 'warn', ...env },
+  const child = spawn(process.execPath, ['--max-semi-space-size=8', START], {
+    env: {
+      ...process.env,
+      MALLOC_ARENA_MAX: '2',
+      AQUIFER_DATA_DIR: dataDir,
+      AQUIFER_PORT: '0',
+      AQUIFER_LOG_LEVEL: 'warn',
+      ...env,
+    },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
   const gone = once(child, 'exit').then(() => undefined)

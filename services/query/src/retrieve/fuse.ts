@@ -25,7 +25,7 @@ export interface FuseInput {
 
 /**
  * Round weights of bounded signals, chosen on SQuAD's development questions and confirmed out of fold by a fitted regression
- * (docs/decisions/retrieval.md). Scores are used, not ranks: ranks throw away what the scores know.
+ * (docs/decisions/2026-11-21-late-interaction.md). Scores are used, not ranks: ranks throw away what the scores know.
  */
 const WITH_WORDS = { passage: 0.4, window: 0.4, cosine: 0.2, bm25: 0.1, pairs: 0.15 }
 /** For an embedder that gives no word states. */
