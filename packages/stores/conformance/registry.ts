@@ -278,6 +278,8 @@ function lists(behaviour: Behaviour): void {
       const older = { tenant: 'other', documentId: 'older', version: versionAt(1) }
       expect(await registry.queuedBefore(versionAt(5), 10)).toEqual([older, old])
       expect(await registry.queuedBefore(versionAt(5), 1)).toEqual([older])
+      expect(await registry.queuedBefore(versionAt(5), 1, older.version)).toEqual([old])
+      expect(await registry.queuedBefore(versionAt(5), 1, old.version)).toEqual([])
     },
   )
 

@@ -10,6 +10,36 @@ import { createRecovery } from './recover.ts'
 
 const DAY = 24 * 60 * 60 * 1000
 
+test('recovery: documents that stay queued, however many, do not hide the ones after them', async () => {
+  let now = Date.UTC(2026, 0, 1)
+  const clock: Clock = { now: () => now, sleep: async () => {} }
+  const log = createMemoryEventLog({ clock, maintainEveryMs: null })
+  const topic = topics.documents.name
+  await log.ensureTopics([{ ...topics.documents, partitions: 2 }])
+  const registry = createMemoryRegistry()
+  const ids = Array.from({ length: 250 }, (_, i) => `stuck ${i}`)
+  const records = ids.map((id) => ({ key: `acme/${id}`, value: Buffer.from('{}') }))
+  for (const [i, position] of (await log.append(topic, records)).entries()) {
+    await registry.recordAttempt('acme', ids[i]!, {
+      version: formatVersion({ ...position, topic }),
+      state: 'queued',
+      title: null,
+      contentType: null,
+      access: null,
+      publishedAt: now,
+    })
+  }
+  now += 6.5 * DAY
+  const processed: string[] = []
+  const deps = { log, registry, clock, logger: createLogger('silent', 'test') } as unknown as ConsumerDeps
+  const { recover } = createRecovery(deps, async (record) => {
+    processed.push(String(record.key))
+  })
+  expect(await recover()).toBe(ids.length)
+  expect(processed.toSorted()).toEqual(ids.map((id) => `acme/${id}`).toSorted())
+  await log.close()
+})
+
 test('recovery: a document queued for so long that its chunks expire is processed again at its own version', async () => {
   let now = Date.UTC(2026, 0, 1)
   const clock: Clock = { now: () => now, sleep: async () => {} }

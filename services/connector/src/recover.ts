@@ -19,13 +19,22 @@ export function createRecovery(
   const stopping = new AbortController()
   let running: Promise<void> | null = null
 
+  /** Page by page: what stays queued is not to hide what comes after it. */
+  async function* queuedBefore(before: string) {
+    let after: string | undefined
+    do {
+      const page = await registry.queuedBefore(before, PAGE, after)
+      yield* page
+      after = page.length < PAGE ? undefined : page.at(-1)?.version
+    } while (after !== undefined)
+  }
+
   /** Returns how many documents were chunked again. */
   async function recover(): Promise<number> {
     const appendTimeMs = clock.now() - (CHUNKS_RETENTION_MS - DAY)
     const before = formatVersion({ appendTimeMs, topic: '0', partition: 0, offset: 0 })
-    const expiring = await registry.queuedBefore(before, PAGE)
     let recovered = 0
-    for (const { documentId, version } of expiring) {
+    for await (const { documentId, version } of queuedBefore(before)) {
       const origin = parseVersion(version)
       const [record] = await log.read(origin.topic, origin.partition, origin.offset, 1)
       // Compacted away: a newer state of the document took its place, and is processed on its own.

@@ -83,11 +83,11 @@ export function createMemoryRegistry(): Registry {
       flips.sort((a, b) => b.indexedAt - a.indexedAt)
       return flips.slice(0, 1000).map(({ indexedAt, publishedAt }) => indexedAt - publishedAt)
     },
-    async queuedBefore(version, limit) {
+    async queuedBefore(version, limit, after = '') {
       const waiting = [...tenants.keys()]
         .flatMap(records)
         .flatMap(({ tenant, documentId, latest }) =>
-          latest?.state === 'queued' && latest.version < version
+          latest?.state === 'queued' && latest.version < version && latest.version > after
             ? { tenant, documentId, version: latest.version }
             : [],
         )

@@ -26,10 +26,14 @@ export interface Registry {
   counts(tenant: string): Promise<Record<DocumentStateName, number> & { chunks: number }>
   /** Publish → visible times of the newest flips (at most 1,000), milliseconds. */
   recentLags(tenant: string): Promise<number[]>
-  /** Documents of all tenants whose latest attempt is still queued and older than a version, oldest first. */
+  /**
+   * Documents of all tenants whose latest attempt is still queued and older than a version, oldest first; of the next page,
+   * those newer than `after`, the last version of the page before.
+   */
   queuedBefore(
     version: string,
     limit: number,
+    after?: string,
   ): Promise<{ tenant: string; documentId: string; version: string }[]>
   ping(): Promise<void>
   close(): Promise<void>

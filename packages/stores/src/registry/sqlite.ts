@@ -147,10 +147,11 @@ export function createSqliteRegistry(database: Database): Registry {
       )
       return rows.map(({ lag_ms: lagMs }) => Number(lagMs))
     },
-    async queuedBefore(version, limit) {
+    async queuedBefore(version, limit, after = '') {
       const rows = await database.all(
-        "SELECT tenant, document_id, latest_version FROM registry WHERE state = 'queued' AND latest_version < ? ORDER BY latest_version LIMIT ?",
+        "SELECT tenant, document_id, latest_version FROM registry WHERE state = 'queued' AND latest_version < ? AND latest_version > ? ORDER BY latest_version LIMIT ?",
         version,
+        after,
         limit,
       )
       return rows.map((row) => ({
