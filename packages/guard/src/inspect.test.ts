@@ -3,6 +3,9 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 
 import { inspect, type Inspection } from './inspect.ts'
+import { DOCUMENT_POLICY, redact } from './policy.ts'
+
+const EVERYTHING = { ...DOCUMENT_POLICY, personalData: 'redact', unsafe: 'redact' } as const
 
 /** The letters as Unicode tag characters, which are not shown. */
 const inTags = (plain: string): string =>
@@ -80,6 +83,12 @@ describe('inspect', () => {
     const { clean } = inspect('<scr<script></script>ipt>alert(1)</scr<script></script>ipt>', 'output')
     expect(inspect(clean, 'output').unsafe).toEqual([])
     expect(clean).not.toMatch(/<script/i)
+  })
+
+  test('leaves nothing active where a mark completes an address', () => {
+    const given = 'javascript:4111 1111 1111 1111='
+    const cleaned = [inspect(given, 'input').clean, redact(given, EVERYTHING)]
+    for (const clean of cleaned) expect(inspect(clean, 'input').unsafe).toEqual([])
   })
 
   test.each([

@@ -38,7 +38,7 @@ export function inspect(text: string, as: TextRole): Inspection {
     injection: { ...injection, spans: inCodePoints(text, injection.spans) },
     personalData: inCodePoints(text, findPersonal(text, style)),
     unsafe: inCodePoints(text, findUnsafe(text)),
-    clean: replacePersonal(stripUnsafe(text), style, null),
+    clean: clean(text, style, null),
   }
 }
 
@@ -59,6 +59,21 @@ export function inCodePoints<S extends { readonly start: number; readonly end: n
 
 // What is left may join into something new; each round takes away at least one piece, and few texts need a second.
 const MAX_ROUNDS = 8
+
+/**
+ * A text without active content and personal data, of the given types or of all. A mark put in may complete an address or a
+ * link, and what is taken out may join a name: both are done until neither finds anything.
+ */
+export function clean(text: string, style: TextStyle, types: readonly string[] | null): string {
+  let left = stripUnsafe(text)
+  for (let round = 0; round < MAX_ROUNDS; round++) {
+    const marked = replacePersonal(left, style, types)
+    const stripped = stripUnsafe(marked)
+    if (stripped === marked) return marked
+    left = stripped
+  }
+  return left
+}
 
 /** A text without active content; where it keeps forming anew, no tag is left at all. */
 export function stripUnsafe(text: string): string {

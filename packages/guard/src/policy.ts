@@ -1,5 +1,5 @@
 import { screenInjection, type TextRole } from './injection.ts'
-import { replacePersonal, replaceSpans, stripUnsafe } from './inspect.ts'
+import { clean, replacePersonal, replaceSpans, stripUnsafe } from './inspect.ts'
 import { findPersonal, IDENTIFYING_TYPES, type TextStyle } from './personal.ts'
 import { findUnsafe } from './unsafe.ts'
 
@@ -78,8 +78,10 @@ export function redact(
   let left = text
   if (policy.injection === 'redact')
     left = replaceSpans(left, screenInjection(left, role).spans, () => '[INJECTION]')
-  if (policy.unsafe === 'redact') left = stripUnsafe(left)
-  return policy.personalData === 'redact' ? replacePersonal(left, styleOf(role), policy.personalTypes) : left
+  const personal = policy.personalData === 'redact'
+  if (personal && policy.unsafe === 'redact') return clean(left, styleOf(role), policy.personalTypes)
+  if (policy.unsafe === 'redact') return stripUnsafe(left)
+  return personal ? replacePersonal(left, styleOf(role), policy.personalTypes) : left
 }
 
 const styleOf = (role: TextRole): TextStyle => (role === 'input' ? 'message' : 'prose')
