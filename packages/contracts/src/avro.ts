@@ -21,6 +21,47 @@ function loadType(path: string): avro.Type {
   return avro.Type.forSchema(schema, { wrapUnions: 'never' })
 }
 
+const LOST_KEY = '__proto__'
+
+class MapKey extends avro.types.LogicalType {
+  override _fromValue(key: string): string {
+    if (key === LOST_KEY) throw new Error(`a map has the key ${LOST_KEY}`)
+    return key
+  }
+  override _toValue(key: string): string {
+    return key
+  }
+}
+
+/**
+ * Throws where a map has the key that no plain object keeps: reading it as a map loses it in silence, or sets a prototype. A
+ * map is written as an array of pairs is, and is read so here.
+ */
+function createKeyCheck(type: avro.Type): (body: Buffer) => void {
+  const pairs = (values: unknown) => ({
+    type: 'array',
+    items: {
+      type: 'record',
+      fields: [
+        { name: 'key', type: { type: 'string', logicalType: 'map-key' } },
+        { name: 'value', type: values },
+      ],
+    },
+  })
+  const schema = JSON.parse(
+    JSON.stringify(type),
+    (name, part: { type?: unknown; values?: unknown } | null) => {
+      // Only who reads another version's bytes needs them, and an empty map is no array.
+      if (name === 'default') return undefined
+      return part?.type === 'map' ? pairs(part.values) : part
+    },
+  ) as avro.Schema
+  const checked = avro.Type.forSchema(schema, { wrapUnions: 'never', logicalTypes: { 'map-key': MapKey } })
+  return (body) => {
+    if (body.includes(LOST_KEY)) checked.fromBuffer(body)
+  }
+}
+
 /** Every version of a subject's schema, oldest first, from schemas/ids.json. */
 export function schemaVersions(subject: string): Writer[] {
   const ids = JSON.parse(readFileSync(new URL('ids.json', SCHEMAS), 'utf8')) as Record<string, string>
@@ -49,7 +90,7 @@ export function createCodec<S extends Subject>(subject: S): Codec<Payloads[S]> {
   const newest = versions.at(-1)
   if (!newest) throw new Error(`schemas/ids.json lists no schema of ${subject}`)
   const resolvers = new Map(versions.map(({ id, type }) => [id, newest.type.createResolver(type)]))
-  const known = new Map(versions.map(({ id, type }) => [id, type]))
+  const known = new Map(versions.map(({ id, type }) => [id, { type, checkKeys: createKeyCheck(type) }]))
 
   return {
     encode(value) {
@@ -64,12 +105,15 @@ export function createCodec<S extends Subject>(subject: S): Codec<Payloads[S]> {
         throw invalid('invalid_avro', `the value of ${subject} is not in the Confluent wire format`)
       }
       const id = bytes.readUInt32BE(1)
-      const type = known.get(id)
-      if (!type) throw invalid('unknown_schema', `no schema of ${subject} has the id ${id}`)
+      const writer = known.get(id)
+      if (!writer) throw invalid('unknown_schema', `no schema of ${subject} has the id ${id}`)
       try {
-        return type === newest.type
-          ? (newest.type.fromBuffer(bytes.subarray(HEADER_BYTES)) as Payloads[S])
-          : (newest.type.fromBuffer(bytes.subarray(HEADER_BYTES), resolvers.get(id)) as Payloads[S])
+        const body = bytes.subarray(HEADER_BYTES)
+        writer.checkKeys(body)
+        return newest.type.fromBuffer(
+          body,
+          writer.type === newest.type ? undefined : resolvers.get(id),
+        ) as Payloads[S]
       } catch (cause) {
         throw invalid(
           'invalid_avro',

@@ -7,6 +7,7 @@ import { readDocumentEvent } from './document-input.ts'
 import { matchesFilter, metadataFilter } from './filter.ts'
 import { parseTopicKey, pointId, topicKey } from './keys.ts'
 import type { Subject } from './topics.ts'
+import type { Document } from './types.ts'
 import { formatReceipt, formatVersion, parseReceipt, parseVersion } from './version.ts'
 
 const unicode = fc
@@ -44,10 +45,11 @@ function valueOf(type: avro.Type): fc.Arbitrary<unknown> {
     case 'array':
       return fc.array(valueOf((type as avro.types.ArrayType).itemsType), { maxLength: 4 })
     case 'map':
-      return fc.dictionary(fc.string({ minLength: 1 }), valueOf((type as avro.types.MapType).valuesType), {
-        maxKeys: 4,
-        noNullPrototype: true,
-      })
+      return fc.dictionary(
+        fc.string({ minLength: 1 }).filter((key) => key !== '__proto__'),
+        valueOf((type as avro.types.MapType).valuesType),
+        { maxKeys: 4, noNullPrototype: true },
+      )
     case 'enum':
       return fc.constantFrom(...(type as avro.types.EnumType).symbols)
     case 'record':
@@ -196,6 +198,98 @@ describe('document events', () => {
     if (json.kind !== 'publish') throw new Error('expected a publication')
     expect(readDocumentEvent(record(codec.encode(json.document) as never), codec)).toEqual(json)
     expect(readDocumentEvent(record(null), codec)).toEqual({ kind: 'delete', tenant: 'acme', id: 'a/b 😀' })
+  })
+
+  test('the limits hold for JSON, Avro and CloudEvents alike', () => {
+    const plain = { content: 'x', contentType: 'text/plain', title: 't', metadata: {}, access: ['a'] }
+    const document = { id: 'd', blob: null, filename: null, open: false, publishedAt: 1 }
+    const forms = (fields: object) => {
+      const whole = { ...plain, ...fields }
+      const content = Buffer.from(whole.content)
+      return [
+        record(JSON.stringify(whole), {}, 'acme/d'),
+        record(codec.encode({ ...document, ...whole, content }), {}, 'acme/d'),
+        record('x', {
+          ce_specversion: '1.0',
+          'content-type': whole.contentType,
+          'aquifer-title': whole.title,
+          'aquifer-metadata': JSON.stringify(whole.metadata),
+          'aquifer-access': whole.access.join(','),
+        }),
+      ]
+    }
+    for (const form of forms({})) expect(readDocumentEvent(form, codec).kind).toBe('publish')
+    for (const wrong of [
+      { title: 't'.repeat(1025) },
+      { contentType: 'nonsense' },
+      { metadata: { note: 'é'.repeat(8192) } },
+      { metadata: { ['k'.repeat(257)]: 1 } },
+      { access: Array.from({ length: 257 }, (_, i) => `g${i}`) },
+      { access: ['g'.repeat(257)] },
+    ])
+      for (const form of forms(wrong))
+        expect(() => readDocumentEvent(form, codec)).toThrow(
+          expect.objectContaining({ code: 'invalid_document', retryable: false }),
+        )
+  })
+
+  test('a metadata key that no object keeps is refused, not dropped; as a value it is a word', () => {
+    const avroOf = (metadata: string) =>
+      codec.encode({
+        id: 'd',
+        content: Buffer.from('of __proto__'),
+        blob: null,
+        contentType: 'text/plain',
+        filename: null,
+        title: null,
+        access: null,
+        open: false,
+        publishedAt: 1,
+        metadata: JSON.parse(metadata) as Document['metadata'],
+      })
+    const read = (value: Buffer | string, headers = {}) =>
+      readDocumentEvent(record(value, headers, 'acme/d'), codec)
+    for (const value of ['1', '["a"]']) {
+      const metadata = `{"__proto__":${value}}`
+      const code = { code: 'invalid_document' }
+      expect(() => read(`{"content":"x","metadata":${metadata}}`)).toThrow(expect.objectContaining(code))
+      const headers = { ce_specversion: '1.0', 'aquifer-metadata': metadata }
+      expect(() => read('x', headers)).toThrow(expect.objectContaining(code))
+      expect(() => read(avroOf(metadata))).toThrow(expect.objectContaining({ code: 'invalid_avro' }))
+    }
+    expect(read(avroOf('{"word":"__proto__"}'))).toMatchObject({
+      document: { metadata: { word: '__proto__' } },
+    })
+  })
+
+  test('a CloudEvent says with the headers of a raw upload what the document is', () => {
+    const read = (headers: Record<string, string>) => {
+      const event = readDocumentEvent(record('x', { ce_specversion: '1.0', ...headers }), codec)
+      return event.kind === 'publish' ? event.document : null
+    }
+    expect(
+      read({
+        'aquifer-title': '漢字 é',
+        'aquifer-access': 'hr, board',
+        'aquifer-metadata': `UTF-8''${encodeURIComponent('{"place":"Küste"}')}`,
+        ce_subject: 'subject',
+      }),
+    ).toMatchObject({
+      title: '漢字 é',
+      access: ['hr', 'board'],
+      open: false,
+      metadata: { place: 'Küste' },
+    })
+    expect(read({ 'aquifer-access': '*', ce_subject: 'subject' })).toMatchObject({
+      title: 'subject',
+      access: null,
+      open: true,
+    })
+    expect(read({ 'aquifer-access': '' })).toMatchObject({ access: [], open: false })
+    expect(read({})).toMatchObject({ title: null, access: null, open: false, metadata: {} })
+    expect(() => read({ 'aquifer-metadata': '{' })).toThrow(
+      expect.objectContaining({ code: 'invalid_document' }),
+    )
   })
 
   test('access left out, given, empty and stated open are told apart', () => {

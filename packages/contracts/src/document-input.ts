@@ -1,27 +1,18 @@
 import { z } from 'zod'
 import { invalid } from '@aquifer/runtime/errors'
+import {
+  accessInput,
+  checkFields,
+  checkInput,
+  contentTypeInput,
+  fieldsOfHeaders,
+  filenameInput,
+  metadataInput,
+  titleInput,
+} from './document-fields.ts'
 import { checkDocumentId, parseTopicKey } from './keys.ts'
 import type { Codec } from './avro.ts'
 import type { Document } from './types.ts'
-
-const MAX_METADATA_BYTES = 16 * 1024
-const MAX_GROUPS = 256
-
-const scalar = z.union([z.string(), z.number(), z.boolean()])
-
-/** Flat: scalars and arrays of scalars, 16 KiB as JSON. */
-export const metadataInput = z
-  .record(z.string().min(1).max(256), z.union([scalar, z.array(scalar).max(1000)]))
-  .refine((metadata) => JSON.stringify(metadata).length <= MAX_METADATA_BYTES, {
-    message: `metadata takes at most ${MAX_METADATA_BYTES} bytes of JSON`,
-  })
-
-export const accessInput = z.array(z.string().min(1).max(256)).max(MAX_GROUPS)
-export const titleInput = z.string().max(1024)
-export const contentTypeInput = z
-  .string()
-  .max(256)
-  .regex(/^[\w.+-]+\/[\w.+-]+(?:\s*;.*)?$/, 'expected a media type such as text/markdown')
 
 /** The body of `POST /v1/documents`, a line of the bulk upload, and a plain JSON record of the `documents` topic. */
 export const documentInput = z
@@ -32,7 +23,7 @@ export const documentInput = z
     /** `blob:` and a key of the store, or an https host on the allow list. */
     uri: z.string().max(4096).optional(),
     contentType: contentTypeInput.optional(),
-    filename: z.string().max(1024).optional(),
+    filename: filenameInput.optional(),
     title: titleInput.nullish(),
     metadata: metadataInput.optional(),
     /** Left out: the whole tenant, but an error where the document is restricted. null: stated to be open. */
@@ -86,8 +77,8 @@ export interface DocumentSource {
 }
 
 /**
- * Reads a record that anyone may have written: Avro in the wire format, CloudEvents in binary mode (`ce_*` headers), or the
- * JSON of `POST /v1/documents`. The key names the document. Throws what belongs in the dead-letter queue.
+ * Reads a record that anyone may have written: Avro in the wire format, CloudEvents in binary mode (`ce_*` headers, and
+ * those of a raw upload), or the JSON of `POST /v1/documents`. The key names the document. Throws what belongs in the dead-letter queue.
  */
 export function readDocumentEvent(record: DocumentSource, codec: Codec<Document>): DocumentEvent {
   const { tenant, id } = parseTopicKey(record.key)
@@ -96,7 +87,7 @@ export function readDocumentEvent(record: DocumentSource, codec: Codec<Document>
     return { kind: 'publish', tenant, id, document: fromCloudEvent(record, record.value, id) }
   }
   if (record.value[0] === 0) {
-    const document = codec.decode(record.value)
+    const document = checkFields(codec.decode(record.value))
     checkSameId(document.id, id)
     const blob = document.blob
     if (document.content === null && blob === null)
@@ -129,18 +120,15 @@ function checkSameId(given: string, id: string): void {
 
 function fromCloudEvent({ headers, appendTimeMs }: DocumentSource, content: Buffer, id: string): Document {
   const time = Date.parse(headers['ce_time'] ?? '')
-  return {
+  const fields = fieldsOfHeaders((name) => headers[name])
+  return checkFields({
+    ...fields,
     id,
     content,
     blob: null,
-    contentType: headers['content-type'] ?? 'application/octet-stream',
-    filename: null,
-    title: headers['ce_subject'] ?? null,
-    metadata: {},
-    access: null,
-    open: false,
+    title: fields.title ?? headers['ce_subject'] ?? null,
     publishedAt: Number.isNaN(time) ? appendTimeMs : time,
-  }
+  })
 }
 
 function fromJson(record: DocumentSource, value: Buffer, tenant: string, id: string): DocumentEvent {
@@ -177,8 +165,5 @@ function fromJson(record: DocumentSource, value: Buffer, tenant: string, id: str
 
 /** Throws `invalid_document`, naming the first field that is wrong. */
 export function parseDocumentInput(body: unknown): DocumentInput {
-  const result = documentInput.safeParse(body)
-  if (result.success) return result.data
-  const issue = result.error.issues[0]!
-  throw invalid('invalid_document', `${issue.path.join('.') || 'document'}: ${issue.message}`)
+  return checkInput(documentInput, body)
 }

@@ -21,7 +21,7 @@ import { checkUri } from './fetch-uri.ts'
 import { createPublisher } from './publish.ts'
 import type { Published, Publisher, PublishLane } from './publish.ts'
 import { readRoutes } from './read-routes.ts'
-import { fieldsOfHeaders, readForm, readLines, readText, readUtf8 } from './upload.ts'
+import { fieldsOfRequest, readForm, readLines, readText, readUtf8 } from './upload.ts'
 
 /** Lines of a bulk upload under way at once, and their bytes; their answers keep the order of the lines. */
 const BULK_WINDOW = 32
@@ -61,7 +61,7 @@ export function documentRoutes(deps: DoorDeps): Routes {
   routes.put('/v1/documents/:id', async (c) => {
     requireWrite(c.get('identity'))
     const { tenant } = c.get('identity')
-    const fields = fieldsOfHeaders((name) => c.req.header(name))
+    const fields = fieldsOfRequest((name) => c.req.header(name))
     const body = bodyOf(c)
     const taken = await publisher.takeContent(tenant, body ? Readable.fromWeb(body) : Readable.from([]))
     const document = { ...fields, ...taken, id: documentId(c), publishedAt: deps.clock.now() }

@@ -2,10 +2,10 @@ import { Busboy } from '@fastify/busboy'
 import { Readable } from 'node:stream'
 import type { ReadableStream } from 'node:stream/web'
 import unpipe from 'unpipe'
-import { accessInput, contentTypeInput, metadataInput, titleInput } from '@aquifer/contracts/document-input'
+import { accessFields, checkFields, fieldsOfHeaders, parseField } from '@aquifer/contracts/document-fields'
+import type { DocumentFields } from '@aquifer/contracts/document-fields'
 import type { Document } from '@aquifer/contracts/types'
 import { AquiferError, invalid } from '@aquifer/runtime/errors'
-import type { z } from 'zod'
 
 /** A JSON body is parsed in one go: beyond this the content is to be sent as it is, which streams. */
 export const MAX_JSON_BYTES = 8 * 1024 * 1024
@@ -14,67 +14,19 @@ const MAX_FIELD_BYTES = 64 * 1024
 const MAX_FILES = 64
 const MAX_FIELDS = 512
 
-type Fields = Pick<Document, 'contentType' | 'filename' | 'title' | 'metadata' | 'access' | 'open'>
 type Taken = Pick<Document, 'content' | 'blob'>
 
-function check<S extends z.ZodType>(schema: S, value: unknown, name: string): z.infer<S> {
-  const result = schema.safeParse(value)
-  if (result.success) return result.data
-  throw invalid('invalid_request', `${name}: ${result.error.issues[0]!.message}`)
-}
-
-function parseJson(text: string, name: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch (cause) {
-    throw invalid('invalid_request', `${name} is not valid JSON`, 400, cause)
-  }
-}
-
-/** A header's text: UTF-8 as it is or in RFC 8187's form (`UTF-8''…`). HTTP hands headers over as Latin-1. */
-function headerText(value: string | undefined): string | undefined {
-  if (value === undefined) return undefined
-  const extended = /^UTF-8'[^']*'(.*)$/i.exec(value)?.[1]
-  if (extended !== undefined) {
+/** What the headers of a raw upload say. HTTP hands headers over as Latin-1; those that are UTF-8 are read so. */
+export function fieldsOfRequest(header: (name: string) => string | undefined): DocumentFields {
+  return fieldsOfHeaders((name) => {
+    const value = header(name)
+    if (value === undefined) return undefined
     try {
-      return decodeURIComponent(extended)
-    } catch (cause) {
-      throw invalid('invalid_request', 'a header is not percent-encoded UTF-8', 400, cause)
+      return new TextDecoder('utf-8', { fatal: true }).decode(Buffer.from(value, 'latin1'))
+    } catch {
+      return value
     }
-  }
-  try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(Buffer.from(value, 'latin1'))
-  } catch {
-    return value
-  }
-}
-
-/** What the headers of a raw upload say of its document. */
-export function fieldsOfHeaders(header: (name: string) => string | undefined): Fields {
-  const access = headerText(header('aquifer-access'))
-  const metadata = headerText(header('aquifer-metadata'))
-  return {
-    contentType: check(
-      contentTypeInput,
-      header('content-type') ?? 'application/octet-stream',
-      'Content-Type',
-    ),
-    filename: headerText(header('x-filename')) ?? null,
-    title: check(titleInput.nullable(), headerText(header('aquifer-title')) ?? null, 'Aquifer-Title'),
-    metadata:
-      metadata === undefined
-        ? {}
-        : check(metadataInput, parseJson(metadata, 'Aquifer-Metadata'), 'Aquifer-Metadata'),
-    ...accessFields(access),
-  }
-}
-
-/** Groups separated by commas; `*` states that the whole tenant may read; empty means admins only. */
-function accessFields(access: string | undefined): Pick<Fields, 'access' | 'open'> {
-  if (access === undefined) return { access: null, open: false }
-  if (access.trim() === '*') return { access: null, open: true }
-  const groups = access.split(',').map((group) => group.trim())
-  return { access: check(accessInput, groups.filter(Boolean), 'access'), open: false }
+  })
 }
 
 /** The whole body as text; past the limit 413 `body_too_large`, without reading on. */
@@ -128,7 +80,7 @@ export async function* readLines(body: ReadableStream<Uint8Array> | null): Async
 
 export interface UploadedFile {
   readonly id: string | null
-  readonly fields: Fields
+  readonly fields: DocumentFields
   readonly taken: Taken
 }
 
@@ -227,16 +179,16 @@ function fieldsOfForm(
   texts: ReadonlyMap<string, string>,
   filename: string | undefined,
   mimeType: string,
-): Fields {
+): DocumentFields {
   const metadata = texts.get('metadata')
   const access = texts.get('access')
-  return {
-    contentType: check(contentTypeInput, texts.get('contentType') ?? mimeType, 'contentType'),
+  return checkFields({
+    contentType: texts.get('contentType') ?? mimeType,
     filename: filename ?? null,
-    title: check(titleInput.nullable(), texts.get('title') ?? null, 'title'),
-    metadata: metadata === undefined ? {} : check(metadataInput, parseJson(metadata, 'metadata'), 'metadata'),
+    title: texts.get('title') ?? null,
+    metadata: metadata === undefined ? {} : (parseField(metadata, 'metadata') as Document['metadata']),
     ...(access?.trimStart().startsWith('[')
-      ? { access: check(accessInput, parseJson(access, 'access'), 'access'), open: false }
+      ? { access: parseField(access, 'access') as Document['access'], open: false }
       : accessFields(access)),
-  }
+  })
 }
