@@ -1,13 +1,14 @@
 import type { MetadataFilter } from '@aquifer/contracts/filter'
 import type { AnswerRecord, Evidence } from '@aquifer/contracts/types'
 import type { Receipt } from '@aquifer/contracts/version'
-import type { ChatMessage, EvidencePassage, GenerateEvent } from '@aquifer/models/generator'
+import type { ChatMessage, GenerateEvent } from '@aquifer/models/generator'
 import { mayRead } from '@aquifer/runtime/auth'
 import type { Identity } from '@aquifer/runtime/auth'
 import { invalid, isMessageFault } from '@aquifer/runtime/errors'
 import type { Trace } from '@aquifer/runtime/tracing'
-import { findCitations, marker, withoutMarkers } from './citations.ts'
+import { findCitations, withoutMarkers } from './citations.ts'
 import type { QueryDeps } from './deps.ts'
+import { createContext, toPassages } from './gateway/context.ts'
 import { ABSTENTION } from './gateway/prompt.ts'
 import type { FusedHit } from './retrieve/fuse.ts'
 import { createRetriever, isVisible } from './retrieve/retrieve.ts'
@@ -56,6 +57,7 @@ export function createAnswerer(deps: QueryDeps, sampler: Sampler) {
   const { registry, generator, clock, metrics } = deps
   const retrieve = createRetriever(deps)
   const waitFor = createReceiptWaiter(deps)
+  const context = createContext(deps.prompt, generator.limits)
 
   async function* answer(question: Question): AsyncGenerator<AnswerEvent> {
     const startedAt = clock.now()
@@ -148,7 +150,7 @@ export function createAnswerer(deps: QueryDeps, sampler: Sampler) {
   async function freshEvidence(question: Question): Promise<FreshEvidence> {
     for (let attempt = 1; ; attempt++) {
       const hits = await retrieve({ ...question, query: question.question, mode: 'hybrid' })
-      const evidence = hits.map(toEvidence)
+      const evidence = context.fitEvidence(question, hits.map(toEvidence))
       const current = await visibleOf(question.identity, evidence)
       if (current.evidence.length === evidence.length || attempt === MAX_REDOS) return current
     }
@@ -187,25 +189,14 @@ export function createAnswerer(deps: QueryDeps, sampler: Sampler) {
       }
       return
     }
-    const passages: EvidencePassage[] = evidence.map(({ title, headings, text, score }, i) => ({
-      marker: marker(i + 1),
-      title,
-      headings,
-      text,
-      score,
-    }))
+    const passages = toPassages(evidence)
     const started = clock.now()
     let first: number | null = null
     for await (const event of generator.generate({
       question: question.question,
       evidence: passages,
-      messages: deps.prompt.render({
-        question: question.question,
-        history: question.history,
-        evidence: passages,
-        mark: deps.uuid().replaceAll('-', ''),
-      }),
-      maxOutputTokens: Math.min(question.maxOutputTokens, generator.limits.maxOutputTokens),
+      messages: context.render(question, passages, deps.uuid().replaceAll('-', '')),
+      maxOutputTokens: context.outputTokens(question),
       temperature: question.temperature,
       signal: question.signal,
     })) {

@@ -113,6 +113,32 @@ describe('chat: an answer', () => {
     expect(JSON.stringify(messages)).not.toContain('prefilled')
   })
 
+  test('what the generator is given fits its context: the newest whole turns, the best passages', async () => {
+    await start({ script: says('x') })
+    // 8,000 tokens of which 1,000 are for the answer, at 4 characters each.
+    const room = 28_000
+    const long = (name: string, chars: number) => `${name} ${'x'.repeat(chars)}`
+    const turns = Array.from({ length: 6 }, (_, i) => [
+      { role: 'user', content: long(`asked ${i}`, 4000) },
+      { role: 'assistant', content: long(`said ${i}`, 4000) },
+    ]).flat()
+    const question = { role: 'user', content: 'the river?' }
+    await world.call('POST', PATH, { messages: [...turns, question] })
+    const size = (messages: readonly { content: string }[]) =>
+      messages.map(({ content }) => content).join('').length
+    const [{ messages }] = world.generated as [World['generated'][0]]
+    expect(messages.slice(1, -1)).toEqual(turns.slice(-6))
+    expect(messages.at(-1)!.content).toContain('the river?')
+    expect(size(messages)).toBeLessThanOrEqual(room)
+    for (let i = 0; i < 8; i++) await world.add(`long ${i}`, long(`river ${i}`, 6000))
+    const { aquifer } = await complete('the river?', { aquifer: { limit: 8 } })
+    const crowded = world.generated.at(-1)!
+    expect(crowded.evidence.length).toBeLessThan(8)
+    expect(size(crowded.messages)).toBeLessThanOrEqual(room)
+    expect(size(crowded.messages)).toBeGreaterThan(room - 6000)
+    expect(aquifer.evidence).toHaveLength(crowded.evidence.length)
+  })
+
   test('an answer too long to be judged is given without a score', async () => {
     await start({ script: says('The river rises in spring. '.repeat(3000)) })
     const { aquifer } = await complete('river?')
