@@ -20,6 +20,7 @@ const MAX_QUEUED_CHARS = 64 * 1024 * 1024
 const ITEM_CHARS = 64
 const CLOSE_TIMEOUT_MS = 5_000
 const JOB_TIMEOUT_MS = 120_000
+const JOBS_AHEAD: Record<Slot['role'], number> = { query: 1, documents: 2 }
 const MAX_STARTS_IN_VAIN = 3
 const RESTART_DELAY_MS = 200
 /** More of a passage is never needed to fill the model. */
@@ -53,8 +54,9 @@ interface Slot {
   readonly role: 'query' | 'documents'
   worker: Worker | null
   ready: boolean
-  job: readonly Item[] | null
-  /** Of the job; or of the pause before the worker is started again. */
+  /** Given to the worker, the one under way first. */
+  jobs: (readonly Item[])[]
+  /** Of the job under way; or of the pause before the worker is started again. */
   timer: NodeJS.Timeout | undefined
 }
 
@@ -66,6 +68,7 @@ interface Slot {
  *      fails as `embedder_failed` (retryable).
  *  P3  What waits is bounded: beyond `MAX_QUEUED_CHARS` a call fails as `embedder_busy` (retryable).
  *  P4  Document workers start with the first documents.
+ *  P5  A document worker has its next job before it ends the one under way, so that it never waits for the caller's thread.
  */
 export class InferencePool {
   /** Resolves when the first worker is ready; rejects as `embedder_unusable` with what it says when it cannot start. */
@@ -91,7 +94,7 @@ export class InferencePool {
       role: index === 0 ? 'query' : 'documents',
       worker: null,
       ready: false,
-      job: null,
+      jobs: [],
       timer: undefined,
     }))
     this.#spawn(this.#slots[0]!)
@@ -185,11 +188,16 @@ export class InferencePool {
   #pump(): void {
     if (this.#closed) return
     for (const slot of this.#slots) {
-      if (slot.job || slot.timer) continue
       const waiting = this.#embeds.size + (slot.role === 'query' ? this.#counts.size : 0)
-      if (!slot.worker && waiting > 0) this.#spawn(slot)
-      const job = slot.ready ? this.#nextJob(slot) : []
-      if (job.length > 0) this.#send(slot, job)
+      if (!slot.worker && !slot.timer && waiting > 0) this.#spawn(slot)
+    }
+    // First one job for every free worker, then the next for each.
+    for (let held = 0; held < Math.max(...Object.values(JOBS_AHEAD)); held++) {
+      for (const slot of this.#slots) {
+        if (!slot.ready || slot.jobs.length !== held || held >= JOBS_AHEAD[slot.role]) continue
+        const job = this.#nextJob(slot)
+        if (job.length > 0) this.#send(slot, job)
+      }
     }
   }
 
@@ -203,10 +211,16 @@ export class InferencePool {
   #send(slot: Slot, job: readonly Item[]): void {
     const worker = slot.worker!
     for (const item of job) this.#queuedChars -= item.chars
-    slot.job = job
-    slot.timer = setTimeout(() => void worker.terminate(), this.#options.jobTimeoutMs ?? JOB_TIMEOUT_MS)
+    slot.jobs.push(job)
+    if (slot.jobs.length === 1) this.#watch(slot)
     worker.ref()
     worker.postMessage(requestOf(job))
+  }
+
+  /** The job under way has its time from now on. */
+  #watch(slot: Slot): void {
+    const { worker } = slot
+    slot.timer = setTimeout(() => void worker?.terminate(), this.#options.jobTimeoutMs ?? JOB_TIMEOUT_MS)
   }
 
   #spawn(slot: Slot): void {
@@ -233,19 +247,22 @@ export class InferencePool {
       this.#begin()
     } else {
       const job = endJob(slot)
+      if (slot.jobs.length > 0) this.#watch(slot)
       if (reply.type === 'failed') this.#tryAgain(job, reply.message)
       else if (reply.type === 'embedded') deliver(job, reply.embeddings)
       else deliverCounts(job, reply.counts)
     }
     this.#pump()
-    if (!slot.job && !this.#closed) slot.worker?.unref()
+    if (slot.jobs.length === 0 && !this.#closed) slot.worker?.unref()
   }
 
   #onExit(slot: Slot, why: string): void {
     const wasReady = slot.ready
     slot.worker = null
     slot.ready = false
-    this.#tryAgain(endJob(slot), why)
+    const underWay = endJob(slot)
+    for (const job of slot.jobs.splice(0).toReversed()) this.#putBack(job)
+    this.#tryAgain(underWay, why)
     if (this.#closed) return this.#failAll(unavailable('embedder_closed', 'the embedder was closed'))
     this.#giveUp(unavailable('embedder_unusable', why))
     if (!wasReady && ++this.#startsInVain >= MAX_STARTS_IN_VAIN) {
@@ -260,13 +277,19 @@ export class InferencePool {
   }
 
   #tryAgain(job: readonly Item[], why: string): void {
-    for (const item of job.toReversed()) {
+    for (const item of job) {
       item.attempts++
       if (item.attempts >= MAX_ATTEMPTS)
         this.#abandon(
           item.call,
           unavailable('embedder_failed', `the embedding model failed ${item.attempts} times: ${why}`),
         )
+    }
+    this.#putBack(job)
+  }
+
+  #putBack(job: readonly Item[]): void {
+    for (const item of job.toReversed()) {
       if (item.call.settled) continue
       this.#queuedChars += item.chars
       this.#queueOf(item.work).putBack(item)
@@ -277,9 +300,7 @@ export class InferencePool {
 function endJob(slot: Slot): readonly Item[] {
   clearTimeout(slot.timer)
   slot.timer = undefined
-  const job = slot.job ?? []
-  slot.job = null
-  return job
+  return slot.jobs.shift() ?? []
 }
 
 function deliver(job: readonly Item[], embeddings: readonly Embedding[]): void {

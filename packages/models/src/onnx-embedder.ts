@@ -75,7 +75,7 @@ async function start(model: ModelFiles, plan: Plan, options: OnnxOptions): Promi
   const pool = new InferencePool({
     setup: { graph, tokenizer: model.tokenizer, dimensions, maxTokens, ...threadPlan(plan) },
     documentWorkers: options.documentWorkers ?? defaultWorkers(device),
-    jobTokens: device === 'cpu' ? 1_024 : 65_536,
+    jobTokens: device === 'cpu' ? 512 : 65_536,
   })
   try {
     await pool.started
