@@ -1,11 +1,11 @@
-import type { Answer, Chunks, Document, Evaluation, Feedback, Indexed } from './types.ts'
+import type { Chunks, Document, Evaluation, Feedback, Indexed, SampledAnswer } from './types.ts'
 
 /** What each topic carries. */
 export interface Payloads {
   documents: Document
   chunks: Chunks
   indexed: Indexed
-  'answers.sampled': Answer
+  'answers.sampled': SampledAnswer
   evaluations: Evaluation
   feedback: Feedback
 }

@@ -111,6 +111,12 @@ export interface Answer {
   readonly traceId: string
 }
 
+/** An answer as it stands on the sampled topic. */
+export interface SampledAnswer extends Answer {
+  /** Personal data was taken out of `answer`: what was said is another text. */
+  readonly answerRedacted: boolean
+}
+
 /** An answer as it is kept, with its owner. */
 export interface AnswerRecord extends Answer {
   readonly tenant: string
@@ -125,7 +131,7 @@ export interface EvaluationResult {
 }
 
 export interface Claim {
-  /** Code points in the answer. */
+  /** Code points in the sampled answer. */
   readonly start: number
   readonly end: number
   /** Probability that the evidence supports the claim. */
@@ -146,6 +152,8 @@ export interface Evaluation {
   readonly answeredAt: number
   readonly evaluatedAt: number
   readonly traceId: string
+  /** The claims count in a redacted text, not in what was said. */
+  readonly answerRedacted: boolean
 }
 
 export interface Feedback {

@@ -53,6 +53,7 @@ function evaluation(answerId: string, given: Partial<Evaluation> & { score?: num
     route: 'default',
     answeredAt: NOW,
     evaluatedAt: NOW + 1,
+    answerRedacted: false,
     traceId: 't',
     ...rest,
   }

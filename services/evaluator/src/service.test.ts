@@ -1,7 +1,7 @@
 import { createCodec } from '@aquifer/contracts/avro'
 import { topicKey } from '@aquifer/contracts/keys'
 import { topics } from '@aquifer/contracts/topics'
-import type { Answer, Evaluation } from '@aquifer/contracts/types'
+import type { Evaluation, SampledAnswer } from '@aquifer/contracts/types'
 import { createMemoryEventLog } from '@aquifer/event-log/memory'
 import type { EventLog } from '@aquifer/event-log/port'
 import { createGroundednessScorer } from '@aquifer/models/groundedness'
@@ -91,7 +91,7 @@ async function start(wrap: (evaluate: Evaluate) => Evaluate = (evaluate) => eval
   }
 }
 
-function answerOf(answerId: string, more: Partial<Answer> = {}): Answer {
+function answerOf(answerId: string, more: Partial<SampledAnswer> = {}): SampledAnswer {
   const range = { documentId: 'rivers', version: 'v1', title: 'Secret title', page: null, start: 0, end: 27 }
   return {
     answerId,
@@ -125,10 +125,11 @@ function answerOf(answerId: string, more: Partial<Answer> = {}): Answer {
     groundedness: null,
     createdAt: NOW - 1000,
     traceId: '4bf92f3577b34da6a3ce929d0e0e4736',
+    answerRedacted: false,
     ...more,
   }
 }
-async function send(answer: Answer | Buffer): Promise<void> {
+async function send(answer: SampledAnswer | Buffer): Promise<void> {
   const value = Buffer.isBuffer(answer) ? answer : sampledCodec.encode(answer)
   await world.log.append(SAMPLED, [
     { key: topicKey(TENANT, 'talk'), value, headers: { traceparent: TRACEPARENT } },
@@ -202,6 +203,15 @@ describe('evaluator: a sampled answer', () => {
     const claims = evaluation!.claims.map(({ start: from, end }) => said.slice(from, end).join(''))
     expect(claims.at(-1)).toMatch(/It sings in winter\.$/)
     expect(evaluation!.claims[0]!.supportedBy).toEqual(['chunk-1'])
+    await send(answerOf('a2', { answerRedacted: true }))
+    await settled()
+    const redacted = (await evaluations()).map(({ answerId, answerRedacted }) => [answerId, answerRedacted])
+    expect(new Map(redacted as [string, boolean][])).toEqual(
+      new Map([
+        ['a1', false],
+        ['a2', true],
+      ]),
+    )
   })
 
   test('no text of question, answer or evidence is anywhere in the value', async () => {
@@ -304,6 +314,7 @@ describe('evaluator: over HTTP', () => {
         answeredAt: NOW,
         evaluatedAt: NOW,
         traceId: 't',
+        answerRedacted: false,
         ...more,
       })
     await put('old', { answeredAt: NOW - 3_600_000 }, 0.9)

@@ -1,7 +1,7 @@
 import { createCodec } from '@aquifer/contracts/avro'
 import { parseTopicKey, topicKey } from '@aquifer/contracts/keys'
 import { topics } from '@aquifer/contracts/topics'
-import type { Answer, Evaluation } from '@aquifer/contracts/types'
+import type { Evaluation, SampledAnswer } from '@aquifer/contracts/types'
 import { deadLetter } from '@aquifer/event-log/dead-letter'
 import type { Batch, EventLog, LogRecord, Subscription } from '@aquifer/event-log/port'
 import type { Clock } from '@aquifer/runtime/clock'
@@ -129,7 +129,7 @@ export function createEvaluatorService(deps: EvaluatorDeps): EvaluatorService {
 }
 
 function toEvaluation(
-  answer: Answer,
+  answer: SampledAnswer,
   { scores, grounded, claims, evaluator }: Scores,
   evaluatedAt: number,
 ): Evaluation {
@@ -161,5 +161,6 @@ function toEvaluation(
     answeredAt: answer.createdAt,
     evaluatedAt,
     traceId: answer.traceId,
+    answerRedacted: answer.answerRedacted,
   }
 }

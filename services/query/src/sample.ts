@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { createCodec } from '@aquifer/contracts/avro'
 import { topicKey } from '@aquifer/contracts/keys'
 import { topics } from '@aquifer/contracts/topics'
-import type { Answer, AnswerRecord } from '@aquifer/contracts/types'
+import type { Answer, AnswerRecord, SampledAnswer } from '@aquifer/contracts/types'
 import { untilAvailable } from '@aquifer/runtime/retry'
 import type { Trace } from '@aquifer/runtime/tracing'
 import type { QueryDeps } from './deps.ts'
@@ -29,7 +29,9 @@ export function createSampler(deps: QueryDeps): Sampler {
     const key = topicKey(tenant, record.conversationId)
     const headers = { traceparent: trace.traceparent }
     try {
-      const value = codec.encode(deps.redactSampled ? await redact(deps, event) : event)
+      const value = codec.encode(
+        deps.redactSampled ? await redact(deps, event) : { ...event, answerRedacted: false },
+      )
       await untilAvailable(() => log.append(topics.answersSampled.name, [{ key, value, headers }]), {
         clock: deps.clock,
         random: deps.random,
@@ -65,7 +67,7 @@ export function isSampled(answerId: string, rate: number): boolean {
 }
 
 /** Every text of the answer, titles and headings too, without personal data. */
-async function redact({ guard }: QueryDeps, answer: Answer): Promise<Answer> {
+async function redact({ guard }: QueryDeps, answer: Answer): Promise<SampledAnswer> {
   const { question, answer: said, evidence, citations } = answer
   const texts = [
     ...new Set([
@@ -83,6 +85,7 @@ async function redact({ guard }: QueryDeps, answer: Answer): Promise<Answer> {
     ...answer,
     question: clean(question),
     answer: clean(said),
+    answerRedacted: clean(said) !== said,
     evidence: evidence.map((passage) => {
       const { title, headings, text } = passage
       return Object.assign({}, passage, {

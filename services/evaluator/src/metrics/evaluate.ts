@@ -1,5 +1,6 @@
 import type { Embedder } from '@aquifer/models/embedder'
 import type { GroundednessScorer } from '@aquifer/models/groundedness'
+import { blankMarkers } from '@aquifer/text/markers'
 import type { Evaluate } from '../deps.ts'
 import { answerRelevance } from './answer-relevance.ts'
 import { contextPrecision } from './context-precision.ts'
@@ -15,7 +16,8 @@ export interface EvaluateDeps {
  * is left out. Throws `evaluation_too_large` (413), and what the embedder throws.
  */
 export function createEvaluate({ embedder, groundedness }: EvaluateDeps): Evaluate {
-  return async ({ question, answer, contexts, reference }, options) => {
+  return async ({ question, answer: given, contexts, reference }, options) => {
+    const answer = blankMarkers(given)
     const asked = question === undefined ? {} : { question }
     const {
       groundedness: score,

@@ -103,6 +103,7 @@ describe('answers: read again', () => {
       route: 'default',
       answeredAt: 1,
       evaluatedAt: 2,
+      answerRedacted: false,
       results: [{ name: 'groundedness', scoreValue: 0.5, scoreLabel: null }],
     }
     await world.log.append(topics.evaluations.name, [
@@ -122,6 +123,31 @@ describe('answers: read again', () => {
     })
     expect(shown.evaluation).toEqual(evaluation)
     expect(shown.feedback).toMatchObject([{ rating: 1, comment: 'good' }])
+  })
+
+  test('claims are shown beside the text that was scored, and beside no other', async () => {
+    await start({ script: says('Ask jane.doe@example.org about the river [1].') })
+    await world.add('river', 'The river keeper is away.')
+    const claims = [{ start: 0, end: 3, score: 0.5, supportedBy: [] }]
+    const evaluated = async (answerId: string) => {
+      const { conversationId, prompt, model, route, createdAt, traceId, answerRedacted } = (
+        await sampled()
+      ).find((answer) => answer.answerId === answerId)!
+      const scores = { results: [], grounded: true, claims, evaluator: 'e', evaluatedAt: 2 }
+      const lineage = { answerId, conversationId, prompt, model, route, traceId, answerRedacted }
+      await world.answers.putEvaluation(TENANT, { ...lineage, ...scores, answeredAt: createdAt })
+      return (await show(answerId)).evaluation
+    }
+    const redacted = (await complete('river?')).answerId
+    expect(await evaluated(redacted)).toMatchObject({ claims: [], claimsOmitted: 'answer_redacted' })
+    await world.close()
+    await start()
+    await world.add('river', 'The river rises in spring.')
+    const whole = (await complete('river?')).answerId
+    expect(await evaluated(whole)).toMatchObject({ claims, answerRedacted: false })
+    expect((await show(whole)).evaluation).not.toHaveProperty('claimsOmitted')
+    await world.remove('river', version(1))
+    expect((await show(whole)).evaluation).toMatchObject({ claims: [], claimsOmitted: 'source_withdrawn' })
   })
 
   test('feedback with an Idempotency-Key counts once; of an unknown answer, or out of range, it is refused', async () => {

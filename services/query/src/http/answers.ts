@@ -2,7 +2,7 @@ import { createRoute, z } from '@hono/zod-openapi'
 import { createCodec } from '@aquifer/contracts/avro'
 import { topicKey } from '@aquifer/contracts/keys'
 import { topics } from '@aquifer/contracts/topics'
-import type { AnswerRecord } from '@aquifer/contracts/types'
+import type { AnswerRecord, Evaluation } from '@aquifer/contracts/types'
 import { mayRead } from '@aquifer/runtime/auth'
 import type { Identity } from '@aquifer/runtime/auth'
 import { invalid } from '@aquifer/runtime/errors'
@@ -26,6 +26,9 @@ const answerRoute = createRoute({
   path: '/v1/answers/{id}',
   summary: 'An answer with its whole lineage, for 30 days',
   request: { params: z.object({ id: z.string().max(64) }) },
+  description:
+    'Ranges of `evaluation.claims` are code points of `answer`. Where that is not the text that was scored, `claims` is empty and ' +
+    '`evaluation.claimsOmitted` says why: `answer_redacted` (personal data was taken out before), `source_withdrawn` (`answer` is).',
   responses: { 200: json(z.looseObject({ answerId: z.string() }), 'The answer') },
 })
 
@@ -70,8 +73,16 @@ export function answersRoutes(deps: QueryDeps): Routes {
       const identity = c.get('identity')
       const { answer, evaluation, feedback } = await find(identity, c.req.valid('param').id)
       const { tenant: _tenant, groups: _groups, ...shown } = await redactWithdrawn(registry, identity, answer)
-      return c.json({ ...shown, evaluation, feedback } as { answerId: string }, 200)
+      const said = shown.answer === answer.answer
+      const scored = evaluation && withClaimsOf(evaluation, said)
+      return c.json({ ...shown, evaluation: scored, feedback } as { answerId: string }, 200)
     })
+}
+
+/** Claims are ranges of the text that was scored; beside another text they would point at anything. */
+function withClaimsOf(evaluation: Evaluation, said: boolean) {
+  const omitted = evaluation.answerRedacted ? 'answer_redacted' : said ? null : 'source_withdrawn'
+  return omitted === null ? evaluation : { ...evaluation, claims: [], claimsOmitted: omitted }
 }
 
 /**
