@@ -110,6 +110,16 @@ describe('extractive generator', () => {
     expect(done.abstained).toBe(false)
   })
 
+  test('a heading is not quoted for what its section says', async () => {
+    const text = 'Tomb of the Unknown Soldier\n\nThe Tomb of the Unknown Soldier stands in the Saxon Garden.'
+    const { text: answer } = await ask('Where is the Tomb of the Unknown Soldier?', [
+      passage(text, 1, { headings: ['Tomb of the Unknown Soldier'] }),
+    ])
+    expect(quotes(answer).map(({ quote }) => quote)).toEqual([
+      'The Tomb of the Unknown Soldier stands in the Saxon Garden.',
+    ])
+  })
+
   test('citations: each quote is followed by the marker of the passage it comes from', async () => {
     const evidence = [passage(WARSAW, 1), passage(TESLA, 2)]
     const { text } = await ask(

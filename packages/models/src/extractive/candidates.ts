@@ -39,7 +39,11 @@ const MARKER = /\[[^\][\n]{1,16}\]/gu
 
 export function readPassage(passage: EvidencePassage, index: number): ReadPassage {
   const text = passage.text.slice(0, EVIDENCE_LIMITS.passageCharacters)
-  const ranges = sentences(text)
+  const all = sentences(text)
+  const headings = new Set([passage.title, ...passage.headings].map((line) => line?.trim().toLowerCase()))
+  const said = all.filter(([start, end]) => !headings.has(text.slice(start, end).toLowerCase()))
+  // A heading names its subject and says nothing of it; it is quoted only where there is nothing else.
+  const ranges = (said.length > 0 ? said : all)
     .flatMap(([start, end]) => withoutMarkers(text, start, end))
     .flatMap(([start, end]) => inPieces(text, start, end))
     .slice(0, EVIDENCE_LIMITS.candidatesPerPassage)

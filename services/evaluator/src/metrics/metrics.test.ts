@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import type { Embedder } from '@aquifer/models/embedder'
 import { createGroundednessScorer } from '@aquifer/models/groundedness'
+import { createLexicalEmbedder } from '@aquifer/models/lexical-embedder'
 import type { ScoredClaim } from '../deps.ts'
 import { contextPrecision } from './context-precision.ts'
 import { contextRecall } from './context-recall.ts'
@@ -101,4 +102,18 @@ describe('evaluate: all scores of one answer', () => {
     expect(scores['contextPrecision']).toBeUndefined()
     expect(evaluator).toMatch(/^groundedness-claims@/)
   })
+})
+
+test('evaluate: citation markers claim nothing, and ranges count in the answer as it was given', async () => {
+  const embedder = createLexicalEmbedder()
+  const evaluate = createEvaluate({ embedder, groundedness: createGroundednessScorer({ embedder }) })
+  const contexts = ['The tide turns twice a day. Crabs follow it along the shore.']
+  const input = { answer: 'The tide turns twice a day. [1] Crabs follow it along the shore. [1]', contexts }
+  const { scores, claims } = await evaluate(input, { lane: 'query' })
+  const plain = await evaluate({ ...input, answer: input.answer.replaceAll(' [1]', '') }, { lane: 'query' })
+  expect(scores.groundedness).toBeCloseTo(plain.scores.groundedness, 5)
+  expect(claims.map(({ start, end }) => input.answer.slice(start, end))).toEqual([
+    'The tide turns twice a day.',
+    'Crabs follow it along the shore.',
+  ])
 })
