@@ -4,7 +4,7 @@ import type { PublishLane } from './publish.ts'
 
 /** So many documents of a tenant may come at once before they count as a bulk load, and how fast that allowance returns. */
 const BURST = 16
-const REFILL_PER_SECOND = 0.5
+const REFILL_PER_SECOND = 2
 const MAX_TENANTS = 10_000
 
 interface Bucket {
