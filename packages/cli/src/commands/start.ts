@@ -44,9 +44,9 @@ function greeting(url: string): string {
     '',
     `Aquifer serves on ${url}`,
     '',
-    'Ask:      pnpm aquifer ask "What is a floor?"',
+    'Ask:      npx -y pnpm@12 aquifer ask "What is a floor?"',
     `          ${ask}`,
-    'Publish:  pnpm aquifer publish README.md',
+    'Publish:  npx -y pnpm@12 aquifer publish README.md',
     `API:      ${url}/openapi.json`,
     '',
   ].join('\n')
