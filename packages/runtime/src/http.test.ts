@@ -3,6 +3,7 @@ import { connect } from 'node:net'
 import { createRoute, z } from '@hono/zod-openapi'
 import { streamText } from 'hono/streaming'
 import { afterEach, describe, expect, test } from 'vitest'
+import { systemClock } from './clock.ts'
 import { invalid, unavailable } from './errors.ts'
 import { createRoutes, startHttp } from './http.ts'
 import type { HttpServer, Routes } from './http.ts'
@@ -204,7 +205,7 @@ describe('idempotency', () => {
   test('a repeated write is answered as the first, and does nothing', async () => {
     let runs = 0
     const routes = createRoutes()
-    routes.use('/v1/*', idempotent(memoryStore()))
+    routes.use('/v1/*', idempotent(memoryStore(), systemClock))
     routes.post('/v1/write', (c) => c.json({ run: ++runs }, 202))
     await start(routes)
     const [first, second] = [await write('/v1/write'), await write('/v1/write')]
@@ -223,7 +224,7 @@ describe('idempotency', () => {
     const begun = Promise.withResolvers<void>()
     let fail = true
     const routes = createRoutes()
-    routes.use('/v1/*', idempotent(memoryStore()))
+    routes.use('/v1/*', idempotent(memoryStore(), systemClock))
     routes.post('/v1/write', async (c) => {
       begun.resolve()
       await gate.promise
@@ -246,7 +247,7 @@ describe('idempotency', () => {
     const store = memoryStore()
     let runs = 0
     const routes = createRoutes()
-    routes.use('/v1/*', idempotent(store))
+    routes.use('/v1/*', idempotent(store, systemClock))
     routes.post('/v1/lines', (c) =>
       streamText(c, async (stream) => {
         runs++

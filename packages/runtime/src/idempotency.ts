@@ -1,5 +1,6 @@
-import type { MiddlewareHandler } from 'hono'
+import type { HonoRequest, MiddlewareHandler } from 'hono'
 import { createHash } from 'node:crypto'
+import type { Clock } from './clock.ts'
 import { invalid } from './errors.ts'
 import type { Env } from './http.ts'
 
@@ -12,20 +13,27 @@ export interface IdempotencyStore {
 }
 
 const DAY = 24 * 60 * 60 * 1000
-/** A request that died without an answer blocks its key for so long. */
+/** A request whose process died blocks its key for so long; the mark of one that goes on is renewed well before. */
 const PENDING_MS = 5 * 60 * 1000
-const PENDING = Buffer.from('pending')
+const RENEW_MS = PENDING_MS / 3
+const MAX_RENEWALS = DAY / RENEW_MS
 const MAX_KEY_CHARS = 255
 
 /** A longer answer, that of a large bulk load, is not kept. */
 const MAX_KEPT_BYTES = 8 * 1024 * 1024
 
+interface Kept {
+  readonly request: string
+  /** Null while the request is under way. */
+  readonly answer: { readonly status: number; readonly type: string; readonly text: string } | null
+}
+
 /**
- * Answers a repeated write (`Idempotency-Key`, same method and path) with what the first one was answered, for a day. One that is
- * still under way is 409 `idempotency_in_progress`. An answer of 500 or more is not kept, nor one that broke off: the write may be
- * tried again. An answer that streams goes on streaming.
+ * Answers a repeated write (`Idempotency-Key`) with what the first one was answered, for a day. One that is still under way is
+ * 409 `idempotency_in_progress`; another request under the same key is 422 `idempotency_mismatch`. An answer of 500 or more is
+ * not kept, nor one that broke off: the write may be tried again. An answer that streams goes on streaming.
  */
-export function idempotent(store: IdempotencyStore): MiddlewareHandler<Env> {
+export function idempotent(store: IdempotencyStore, clock: Clock): MiddlewareHandler<Env> {
   return async (c, next) => {
     const key = c.req.header('idempotency-key')
     if (key === undefined || c.req.method === 'GET') return await next()
@@ -33,33 +41,77 @@ export function idempotent(store: IdempotencyStore): MiddlewareHandler<Env> {
       throw invalid('invalid_idempotency_key', `an Idempotency-Key has 1 to ${MAX_KEY_CHARS} characters`)
     }
     const name = `idempotency:${createHash('sha256')
-      .update(JSON.stringify([c.get('identity').tenant, c.req.method, c.req.path, key]))
+      .update(JSON.stringify([c.get('identity').tenant, key]))
       .digest('hex')}`
-    if (!(await store.add(name, PENDING, PENDING_MS))) {
-      const kept = await store.get(name)
-      if (!kept || kept.equals(PENDING)) {
-        throw invalid(
-          'idempotency_in_progress',
-          'the first request with this Idempotency-Key is still under way',
-          409,
-        )
-      }
-      const { status, type, text } = JSON.parse(kept.toString()) as {
-        status: number
-        type: string
-        text: string
-      }
-      return new Response(text, { status, headers: { 'Content-Type': type, 'Idempotency-Replayed': 'true' } })
+    const request = fingerprint(c.req)
+    const pending = toBytes({ request, answer: null })
+    if (!(await store.add(name, pending, PENDING_MS))) return replay(request, await store.get(name))
+
+    const stopRenewing = renew(async () => await store.set(name, pending, PENDING_MS), clock)
+    const keep = async (text: string): Promise<void> => {
+      await stopRenewing()
+      const { status, headers } = c.res
+      const answer = { status, type: headers.get('content-type') ?? 'application/json', text }
+      await store.set(name, toBytes({ request, answer }), DAY)
     }
-    await next()
-    if (c.res.status >= 500 || c.error) return await store.delete(name)
+    const forget = async (): Promise<void> => {
+      await stopRenewing()
+      await store.delete(name)
+    }
+    try {
+      await next()
+    } catch (error) {
+      await forget()
+      throw error
+    }
+    if (c.res.status >= 500 || c.error) return await forget()
     const { status, body, headers } = c.res
-    const type = headers.get('content-type') ?? 'application/json'
-    const keep = async (text: string): Promise<void> =>
-      await store.set(name, Buffer.from(JSON.stringify({ status, type, text })), DAY)
-    const copied = body?.pipeThrough(copyTo(keep, async () => await store.delete(name)))
-    if (copied) c.res = new Response(copied, { status, headers })
-    else await keep('')
+    if (!body) return await keep('')
+    // Who went away before reading may leave the body neither ended nor cancelled.
+    c.req.raw.signal.addEventListener('abort', () => void stopRenewing(), { once: true })
+    c.res = new Response(body.pipeThrough(copyTo(keep, forget)), { status, headers })
+  }
+}
+
+/** Tells most other requests apart without reading a body. The boundary of a form is new each time, and so left out. */
+function fingerprint(request: HonoRequest): string {
+  const type = request.header('content-type')?.split(';')[0]?.trim().toLowerCase()
+  return JSON.stringify([request.method, request.path, request.header('content-length'), type])
+}
+
+function toBytes(kept: Kept): Buffer {
+  return Buffer.from(JSON.stringify(kept))
+}
+
+function replay(request: string, bytes: Buffer | null): Response {
+  const kept = bytes && (JSON.parse(bytes.toString()) as Kept)
+  if (kept && kept.request !== request) {
+    throw invalid('idempotency_mismatch', 'this Idempotency-Key belongs to another request', 422)
+  }
+  if (!kept?.answer) {
+    throw invalid(
+      'idempotency_in_progress',
+      'the first request with this Idempotency-Key is still under way',
+      409,
+    )
+  }
+  const { status, type, text } = kept.answer
+  return new Response(text, { status, headers: { 'Content-Type': type, 'Idempotency-Replayed': 'true' } })
+}
+
+/** Renews at intervals. What it returns ends that, and resolves when no renewal is under way any more. */
+function renew(mark: () => Promise<void>, clock: Clock): () => Promise<void> {
+  const stop = new AbortController()
+  const running = (async () => {
+    for (let renewals = 0; renewals < MAX_RENEWALS; renewals++) {
+      await clock.sleep(RENEW_MS, stop.signal)
+      // The store may be back by the next time.
+      await mark().catch(() => undefined)
+    }
+  })().catch(() => undefined)
+  return async () => {
+    stop.abort()
+    await running
   }
 }
 

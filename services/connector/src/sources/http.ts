@@ -40,7 +40,7 @@ export function documentRoutes(deps: DoorDeps): Routes {
   const publisher = createPublisher(deps)
   const routes = createRoutes()
   describe(routes)
-  routes.use('/v1/documents/*', idempotent(deps.cache))
+  routes.use('/v1/documents/*', idempotent(deps.cache, deps.clock))
   const fromJson = createJsonPublisher(deps, publisher)
 
   routes.post('/v1/documents/bulk', (c) => {

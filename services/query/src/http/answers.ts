@@ -47,7 +47,7 @@ export function answersRoutes(deps: QueryDeps): Routes {
   }
 
   const routes = createRoutes()
-  routes.use('/v1/feedback', idempotent(deps.cache))
+  routes.use('/v1/feedback', idempotent(deps.cache, deps.clock))
   return routes
     .openapi(feedbackRoute, async (c) => {
       const { answerId, rating, rubric = {}, correction = null, comment = null } = c.req.valid('json')
