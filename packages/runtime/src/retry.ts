@@ -1,5 +1,7 @@
 import type { Clock } from './clock.ts'
 import { isMessageFault } from './errors.ts'
+import type { Logger } from './logger.ts'
+import type { Metrics } from './metrics.ts'
 
 /** Pause before attempt n (from 1): exponential with full jitter, at most `maxMs`. */
 export function backoffMs(attempt: number, random: () => number, baseMs = 100, maxMs = 15_000): number {
@@ -30,4 +32,28 @@ export async function untilAvailable<T>(
       await options.clock.sleep(backoffMs(attempt, options.random), options.signal)
     }
   }
+}
+
+/** A service's way of calling what it depends on: a failure is counted, logged and waited for. */
+export type Steady = <T>(signal: AbortSignal, operation: () => Promise<T>) => Promise<T>
+
+export function createSteady(
+  service: string,
+  {
+    clock,
+    random,
+    logger,
+    metrics,
+  }: { clock: Clock; random: () => number; logger: Logger; metrics: Metrics },
+): Steady {
+  return async (signal, operation) =>
+    await untilAvailable(operation, {
+      clock,
+      random,
+      signal,
+      onFailure: (error, attempt) => {
+        metrics.dependencyFailures.inc({ service })
+        logger.warn({ err: error, attempt }, `${service}: a dependency failed; the work waits for it`)
+      },
+    })
 }

@@ -10,7 +10,7 @@ import { deadLetter } from '@aquifer/event-log/dead-letter'
 import type { Batch, LogRecord, Subscription } from '@aquifer/event-log/port'
 import { groupBy, mapLimited } from '@aquifer/runtime/concurrency'
 import { AquiferError, errorMessage, invalid, isMessageFault } from '@aquifer/runtime/errors'
-import { backoffMs, untilAvailable } from '@aquifer/runtime/retry'
+import { backoffMs, createSteady } from '@aquifer/runtime/retry'
 import type { Attempt } from '@aquifer/stores/registry'
 import type { ConsumerDeps } from './deps.ts'
 import { toParts } from './parts.ts'
@@ -57,17 +57,7 @@ export function createConnectorService(deps: ConsumerDeps): ConnectorService {
       await processRecord({ record, version, chunksTopic: topics.chunksBulk.name, signal }),
   )
 
-  async function steady<T>(signal: AbortSignal, operation: () => Promise<T>): Promise<T> {
-    return await untilAvailable(operation, {
-      clock: deps.clock,
-      random: deps.random,
-      signal,
-      onFailure: (error, attempt) => {
-        metrics.dependencyFailures.inc({ service: 'connector' })
-        logger.warn({ err: error, attempt }, 'a dependency failed; the document waits for it')
-      },
-    })
-  }
+  const steady = createSteady('connector', deps)
 
   async function processBatch(batch: Batch, chunksTopic: string): Promise<void> {
     const byKey = groupBy(batch.records, ({ key }) => key?.toString('base64') ?? '')

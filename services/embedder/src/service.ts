@@ -10,7 +10,7 @@ import type { AquiferError } from '@aquifer/runtime/errors'
 import type { Logger } from '@aquifer/runtime/logger'
 import type { Metrics } from '@aquifer/runtime/metrics'
 import type { Probe } from '@aquifer/runtime/probe'
-import { untilAvailable } from '@aquifer/runtime/retry'
+import { createSteady } from '@aquifer/runtime/retry'
 import type { Tracing } from '@aquifer/runtime/tracing'
 import type { DocumentFiles } from '@aquifer/stores/document-files'
 import type { Registry } from '@aquifer/stores/registry'
@@ -71,17 +71,7 @@ export function createEmbedderService(deps: EmbedderDeps): EmbedderService {
   const sweeper = createSweeper(deps)
   const subscriptions: Subscription[] = []
 
-  async function steady<T>(signal: AbortSignal, operation: () => Promise<T>): Promise<T> {
-    return await untilAvailable(operation, {
-      clock: deps.clock,
-      random: deps.random,
-      signal,
-      onFailure: (error, attempt) => {
-        metrics.dependencyFailures.inc({ service: 'embedder' })
-        logger.warn({ err: error, attempt }, 'a dependency failed; the batch waits for it')
-      },
-    })
-  }
+  const steady = createSteady('embedder', deps)
 
   async function processBatch(batch: Batch, lane: DocumentLane): Promise<void> {
     const work: Work[] = []

@@ -10,7 +10,7 @@ import { isMessageFault } from '@aquifer/runtime/errors'
 import type { Routes } from '@aquifer/runtime/http'
 import type { Logger } from '@aquifer/runtime/logger'
 import type { Metrics } from '@aquifer/runtime/metrics'
-import { untilAvailable } from '@aquifer/runtime/retry'
+import { createSteady } from '@aquifer/runtime/retry'
 import type { Tracing } from '@aquifer/runtime/tracing'
 import type { Answers } from '@aquifer/stores/answers'
 import { evaluationRoutes } from './http/routes.ts'
@@ -82,19 +82,11 @@ export function createEvaluatorService(deps: EvaluatorDeps): EvaluatorService {
     )
   }
 
+  const steady = createSteady('evaluator', deps)
+
   async function scoreOrReject(batch: Batch, record: LogRecord): Promise<void> {
-    const steady = async (operation: () => Promise<void>): Promise<void> =>
-      await untilAvailable(operation, {
-        clock: deps.clock,
-        random: deps.random,
-        signal: batch.signal,
-        onFailure: (error, attempt) => {
-          metrics.dependencyFailures.inc({ service: 'evaluator' })
-          logger.warn({ err: error, attempt }, 'evaluator: a dependency failed; the answer waits for it')
-        },
-      })
     try {
-      await steady(async () => await score(record, batch.signal))
+      await steady(batch.signal, async () => await score(record, batch.signal))
     } catch (error) {
       if (!isMessageFault(error)) throw error
       logger.warn(
@@ -102,7 +94,10 @@ export function createEvaluatorService(deps: EvaluatorDeps): EvaluatorService {
         'dead-lettered',
       )
       metrics.deadLetters.inc({ topic: topics.answersSampledDlq.name, code: error.code })
-      await steady(async () => await deadLetter(log, topics.answersSampledDlq.name, record, error))
+      await steady(
+        batch.signal,
+        async () => await deadLetter(log, topics.answersSampledDlq.name, record, error),
+      )
     }
   }
 

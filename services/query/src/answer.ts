@@ -6,7 +6,8 @@ import { mayRead } from '@aquifer/runtime/auth'
 import type { Identity } from '@aquifer/runtime/auth'
 import { invalid, isMessageFault } from '@aquifer/runtime/errors'
 import type { Trace } from '@aquifer/runtime/tracing'
-import { findCitations, withoutMarkers } from './citations.ts'
+import { blankMarkers } from '@aquifer/text/markers'
+import { findCitations } from './citations.ts'
 import type { QueryDeps } from './deps.ts'
 import { createContext, toPassages } from './gateway/context.ts'
 import { ABSTENTION } from './gateway/prompt.ts'
@@ -138,7 +139,7 @@ export function createAnswerer(deps: QueryDeps, sampler: Sampler) {
   ): Promise<{ groundedness: number | null; grounded: boolean }> {
     const contexts = evidence.map(({ text }) => text)
     try {
-      const input = { question, answer: withoutMarkers(answer), contexts }
+      const input = { question, answer: blankMarkers(answer), contexts }
       return await deps.groundedness.score(input, { lane: 'query', signal })
     } catch (error) {
       if (isMessageFault(error)) return { groundedness: null, grounded: false }

@@ -2,7 +2,7 @@ import type { Evidence } from '@aquifer/contracts/types'
 import { codePointLength, sliceCodePoints } from '@aquifer/text/code-points'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { findCitations, marker, withoutMarkers } from './citations.ts'
+import { findCitations } from './citations.ts'
 
 /** A document's text, and its evidence: the code points from `start` on. */
 function evidenceOf(documentText: string, start = 0, documentId = 'd'): Evidence {
@@ -110,10 +110,5 @@ describe('citations', () => {
       ),
       { numRuns: 400 },
     )
-  })
-
-  test('what was said has no markers, and is as it was without them', () => {
-    expect(withoutMarkers('Snow melts [1], reeds bend [2][3] .')).toBe('Snow melts, reeds bend.')
-    expect(withoutMarkers(`x ${marker(7)}`)).toBe('x')
   })
 })

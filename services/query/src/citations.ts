@@ -85,12 +85,3 @@ function createSupport(passage: string): (claim: string) => Range {
     return best
   }
 }
-
-/** An answer without its markers: what was said. */
-export function withoutMarkers(answer: string): string {
-  return answer
-    .replace(MARKER, '')
-    .replace(/ +([.,;])/g, '$1')
-    .replace(/ {2,}/g, ' ')
-    .trim()
-}

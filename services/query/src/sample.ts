@@ -3,7 +3,7 @@ import { createCodec } from '@aquifer/contracts/avro'
 import { topicKey } from '@aquifer/contracts/keys'
 import { topics } from '@aquifer/contracts/topics'
 import type { Answer, AnswerRecord, SampledAnswer } from '@aquifer/contracts/types'
-import { untilAvailable } from '@aquifer/runtime/retry'
+import { createSteady } from '@aquifer/runtime/retry'
 import type { Trace } from '@aquifer/runtime/tracing'
 import type { QueryDeps } from './deps.ts'
 
@@ -19,10 +19,11 @@ export interface Sampler {
 const MAX_WAITING = 256
 
 export function createSampler(deps: QueryDeps): Sampler {
-  const { log, metrics, logger } = deps
+  const { log, logger } = deps
   const codec = createCodec('answers.sampled')
   const underWay = new Set<Promise<void>>()
   const stopping = new AbortController()
+  const steady = createSteady('query', deps)
 
   async function sample(record: AnswerRecord, trace: Trace): Promise<void> {
     const { tenant, groups: _groups, ...event } = record
@@ -32,12 +33,7 @@ export function createSampler(deps: QueryDeps): Sampler {
       const value = codec.encode(
         deps.redactSampled ? await redact(deps, event) : { ...event, answerRedacted: false },
       )
-      await untilAvailable(() => log.append(topics.answersSampled.name, [{ key, value, headers }]), {
-        clock: deps.clock,
-        random: deps.random,
-        signal: stopping.signal,
-        onFailure: () => metrics.dependencyFailures.inc({ service: 'query' }),
-      })
+      await steady(stopping.signal, () => log.append(topics.answersSampled.name, [{ key, value, headers }]))
     } catch (error) {
       logger.error(
         { err: error, traceId: trace.traceId, answerId: record.answerId },

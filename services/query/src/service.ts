@@ -4,7 +4,7 @@ import { topics } from '@aquifer/contracts/topics'
 import type { Batch, LogRecord, Subscription } from '@aquifer/event-log/port'
 import { isMessageFault } from '@aquifer/runtime/errors'
 import type { Routes } from '@aquifer/runtime/http'
-import { untilAvailable } from '@aquifer/runtime/retry'
+import { createSteady } from '@aquifer/runtime/retry'
 import type { QueryDeps } from './deps.ts'
 import { answersRoutes } from './http/answers.ts'
 import { chatRoutes } from './http/chat.ts'
@@ -37,16 +37,12 @@ export function createQueryService(deps: QueryDeps): QueryService {
     else await answers.putFeedback(tenant, feedback.decode(record.value))
   }
 
+  const steady = createSteady('query', deps)
+
   async function projectBatch(batch: Batch): Promise<void> {
     for (const record of batch.records) {
       try {
-        await untilAvailable(() => project(record), {
-          clock: deps.clock,
-          random: deps.random,
-          signal: batch.signal,
-          onFailure: (error, attempt) =>
-            logger.warn({ err: error, attempt }, 'answers: the store failed; waiting for it'),
-        })
+        await steady(batch.signal, () => project(record))
       } catch (error) {
         if (!isMessageFault(error)) throw error
         // Both topics are written by us alone, and stay as they are: the record can be read again once this is mended.
