@@ -33,3 +33,18 @@ export function groupBy<T>(items: readonly T[], key: (item: T) => string): Map<s
   }
   return groups
 }
+
+/** Runs the works of one key one after the other, in the order in which they were handed in; other keys do not wait. */
+export function createTurns(): <T>(key: string, work: () => Promise<T>) => Promise<T> {
+  const last = new Map<string, Promise<unknown>>()
+  return async (key, work) => {
+    const before = last.get(key) ?? Promise.resolve()
+    const mine = before.then(work, work)
+    last.set(key, mine)
+    try {
+      return await mine
+    } finally {
+      if (last.get(key) === mine) last.delete(key)
+    }
+  }
+}

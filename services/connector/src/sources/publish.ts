@@ -5,6 +5,7 @@ import { MAX_INLINE_BYTES, topics } from '@aquifer/contracts/topics'
 import type { DocumentInput } from '@aquifer/contracts/document-input'
 import type { Document } from '@aquifer/contracts/types'
 import { formatReceipt, formatVersion } from '@aquifer/contracts/version'
+import { createTurns } from '@aquifer/runtime/concurrency'
 import { errorMessage, invalid, unavailable } from '@aquifer/runtime/errors'
 import type { DocumentRecord } from '@aquifer/stores/registry'
 import type { PublisherDeps } from '../deps.ts'
@@ -27,6 +28,7 @@ export function createPublisher(deps: PublisherDeps) {
   const { log, registry, blobs, clock, logger, probe } = deps
   const codec = createCodec('documents')
   const lanes = createLanes(clock)
+  const inTurn = createTurns()
 
   /** Restricted before, and not said now who may read it: refused, so that nothing is opened by forgetting. */
   async function checkAccess(tenant: string, document: Document): Promise<boolean> {
@@ -70,6 +72,20 @@ export function createPublisher(deps: PublisherDeps) {
     lane?: PublishLane,
   ): Promise<Published> {
     checkDocumentId(document.id)
+    // In turn, so that what an earlier publication said of access is known when the next one is checked.
+    return await inTurn(
+      topicKey(tenant, document.id),
+      async () => await appendChecked(tenant, document, value, traceparent, lane),
+    )
+  }
+
+  async function appendChecked(
+    tenant: string,
+    document: Document,
+    value: Buffer,
+    traceparent: string,
+    lane?: PublishLane,
+  ): Promise<Published> {
     const isEdit = await checkAccess(tenant, document)
     const taken = lane ?? lanes.choose(tenant, isEdit)
     const topic = (taken === 'bulk' ? topics.documentsBulk : topics.documents).name
