@@ -35,7 +35,7 @@ test('recovery: documents that stay queued, however many, do not hide the ones a
   const { recover } = createRecovery(deps, async (record) => {
     processed.push(String(record.key))
   })
-  expect(await recover()).toBe(ids.length)
+  expect(await recover(new AbortController().signal)).toBe(ids.length)
   expect(processed.toSorted()).toEqual(ids.map((id) => `acme/${id}`).toSorted())
   await log.close()
 })
@@ -62,7 +62,7 @@ test('recovery: a document queued for so long that its chunks expire is processe
   const { recover } = createRecovery(deps, async (record, version) => {
     processed.push(`${record.key?.toString()} ${version}`)
   })
-  expect(await recover()).toBe(1)
+  expect(await recover(new AbortController().signal)).toBe(1)
   expect(processed).toEqual([`acme/stuck ${stuck}`])
   await log.close()
 })

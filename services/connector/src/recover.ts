@@ -1,6 +1,7 @@
 import { CHUNKS_RETENTION_MS } from '@aquifer/contracts/topics'
 import { formatVersion, parseVersion } from '@aquifer/contracts/version'
 import type { LogRecord } from '@aquifer/event-log/port'
+import { createPeriodic } from '@aquifer/runtime/periodic'
 import type { ConsumerDeps } from './deps.ts'
 
 const DAY = 24 * 60 * 60 * 1000
@@ -16,8 +17,6 @@ export function createRecovery(
   process: (record: LogRecord, version: string, signal: AbortSignal) => Promise<void>,
 ) {
   const { log, registry, clock, logger } = deps
-  const stopping = new AbortController()
-  let running: Promise<void> | null = null
 
   /** Page by page: what stays queued is not to hide what comes after it. */
   async function* queuedBefore(before: string) {
@@ -30,7 +29,7 @@ export function createRecovery(
   }
 
   /** Returns how many documents were chunked again. */
-  async function recover(): Promise<number> {
+  async function recover(signal: AbortSignal): Promise<number> {
     const appendTimeMs = clock.now() - (CHUNKS_RETENTION_MS - DAY)
     const before = formatVersion({ appendTimeMs, topic: '0', partition: 0, offset: 0 })
     let recovered = 0
@@ -40,33 +39,14 @@ export function createRecovery(
       // Compacted away: a newer state of the document took its place, and is processed on its own.
       if (!record || record.offset !== origin.offset) continue
       logger.info({ documentId, version }, 'queued for so long that its chunks expire; chunked again')
-      await process(record, version, stopping.signal)
+      await process(record, version, signal)
       recovered++
     }
     return recovered
   }
 
-  async function run(): Promise<void> {
-    while (!stopping.signal.aborted) {
-      try {
-        await recover()
-        await clock.sleep(EVERY_MS, stopping.signal)
-      } catch (error) {
-        if (stopping.signal.aborted) return
-        logger.warn({ err: error }, 'looking for expiring documents failed; it is tried again')
-        await clock.sleep(EVERY_MS, stopping.signal).catch(() => undefined)
-      }
-    }
-  }
-
-  return {
-    recover,
-    start() {
-      running = run()
-    },
-    async stop() {
-      stopping.abort()
-      await running
-    },
-  }
+  const periodic = createPeriodic('looking for expiring documents', EVERY_MS, deps, async (signal) => {
+    await recover(signal)
+  })
+  return { recover, ...periodic }
 }

@@ -1,8 +1,8 @@
 import { parseVersion } from '@aquifer/contracts/version'
 import { CHUNKS_RETENTION_MS } from '@aquifer/contracts/topics'
 import type { Clock } from '@aquifer/runtime/clock'
-import { groupBy } from '@aquifer/runtime/concurrency'
 import type { Logger } from '@aquifer/runtime/logger'
+import { createPeriodic } from '@aquifer/runtime/periodic'
 import type { DocumentRecord, Registry } from '@aquifer/stores/registry'
 import type { DocumentPoints, VectorIndex } from '@aquifer/stores/vector-index'
 
@@ -34,12 +34,9 @@ export function isOrphan(
 
 /** Goes through the index now and then and removes orphans. Returns how many builds went, when run at once. */
 export function createSweeper({ index, registry, clock, logger, sweepEveryMs }: SweepDeps) {
-  const stopping = new AbortController()
-  let running: Promise<void> | null = null
-
   async function sweepPage(page: readonly DocumentPoints[]): Promise<number> {
     let removed = 0
-    for (const [tenant, documents] of groupBy(page, (document) => document.tenant)) {
+    for (const [tenant, documents] of Map.groupBy(page, (document) => document.tenant)) {
       const records = await registry.lookUp(
         tenant,
         documents.map(({ documentId }) => documentId),
@@ -55,40 +52,21 @@ export function createSweeper({ index, registry, clock, logger, sweepEveryMs }: 
     return removed
   }
 
-  async function sweep(): Promise<number> {
+  async function sweep(signal?: AbortSignal): Promise<number> {
     let removed = 0
     let after: { tenant: string; documentId: string } | undefined
     for (;;) {
       const page = await index.scan({ ...(after ? { after } : {}), limit: PAGE })
       removed += await sweepPage(page)
       const last = page.at(-1)
-      if (!last || page.length < PAGE || stopping.signal.aborted) return removed
+      if (!last || page.length < PAGE || signal?.aborted) return removed
       after = { tenant: last.tenant, documentId: last.documentId }
     }
   }
 
-  async function run(): Promise<void> {
-    while (!stopping.signal.aborted) {
-      try {
-        const removed = await sweep()
-        if (removed > 0) logger.info({ removed }, 'swept builds that nothing shows')
-        await clock.sleep(sweepEveryMs, stopping.signal)
-      } catch (error) {
-        if (stopping.signal.aborted) return
-        logger.warn({ err: error }, 'the sweep failed; it runs again later')
-        await clock.sleep(sweepEveryMs, stopping.signal).catch(() => undefined)
-      }
-    }
-  }
-
-  return {
-    sweep,
-    start() {
-      running = run()
-    },
-    async stop() {
-      stopping.abort()
-      await running
-    },
-  }
+  const periodic = createPeriodic('the sweep', sweepEveryMs, { clock, logger }, async (signal) => {
+    const removed = await sweep(signal)
+    if (removed > 0) logger.info({ removed }, 'swept builds that nothing shows')
+  })
+  return { sweep, ...periodic }
 }
