@@ -8,16 +8,14 @@ import { createEvaluate } from '@aquifer/evaluator/metrics'
 import { createSqliteEventLog } from '@aquifer/event-log/sqlite'
 import { DOCUMENT_POLICY } from '@aquifer/guard/policy'
 import { createGuardPool } from '@aquifer/guard/pool'
-import type { Embedder } from '@aquifer/models/embedder'
 import { createGroundednessScorer } from '@aquifer/models/groundedness'
 import { createLexicalEmbedder } from '@aquifer/models/lexical-embedder'
-import { openEmbedder, openGenerator } from '@aquifer/models/open'
+import { openGenerator } from '@aquifer/models/open'
 import { createQueryService } from '@aquifer/query/service'
 import { loadPrompt } from '@aquifer/query/prompt'
 import { keyAuthenticator, loopbackAuthenticator } from '@aquifer/runtime/auth'
 import { systemClock } from '@aquifer/runtime/clock'
 import type { Config } from '@aquifer/runtime/config'
-import { errorMessage } from '@aquifer/runtime/errors'
 import { startHttp } from '@aquifer/runtime/http'
 import type { Logger } from '@aquifer/runtime/logger'
 import { createMetrics } from '@aquifer/runtime/metrics'
@@ -33,6 +31,7 @@ import { createDocumentFiles } from '@aquifer/stores/document-files'
 import { openLanceDb } from '@aquifer/stores/lancedb'
 import { backlog } from './generation.ts'
 import { createGenerations } from './generations.ts'
+import { openModel } from './open-model.ts'
 
 /** Every service in one process, on the adapters that the configuration names. */
 export interface System {
@@ -239,31 +238,6 @@ async function assemble(
       await Promise.all([query.stop(), evaluator.stop()])
       await close()
     },
-  }
-}
-
-/** The embedder that is configured; where its model cannot be had, the makeshift one, said loudly. */
-async function openModel(
-  url: string,
-  config: Config,
-  logger: Logger,
-  onProgress: (line: string) => void,
-): Promise<Embedder> {
-  const options = {
-    dataDir: config.dataDir,
-    apiKey: config.openaiApiKey,
-    threads: config.embedThreads,
-    onProgress,
-  }
-  try {
-    return await openEmbedder(url, options)
-  } catch (error) {
-    if ((error as { code?: string }).code !== 'model_unavailable') throw error
-    logger.error(
-      { err: error },
-      `the embedding model cannot be had: ${errorMessage(error)}. The lexical embedder stands in: answers are worse.`,
-    )
-    return await openEmbedder('lexical:', options)
   }
 }
 

@@ -1,6 +1,6 @@
 import { Command } from 'commander'
-import { openEmbedder } from '@aquifer/models/open'
 import { readConfig } from '@aquifer/runtime/config'
+import { openConfigured } from '../open-model.ts'
 
 export function modelCommand(): Command {
   const model = new Command('model').description('The embedding model').exitOverride()
@@ -10,13 +10,8 @@ export function modelCommand(): Command {
     .option('--json', 'print JSON')
     .action(async ({ json }: { json?: boolean }) => {
       const config = readConfig(process.env, process.cwd())
-      const embedder = await openEmbedder(config.embedder, {
-        dataDir: config.dataDir,
-        env: process.env,
-        apiKey: config.openaiApiKey,
-        onProgress: (line) => {
-          if (!json) console.error(line)
-        },
+      const embedder = await openConfigured(config.embedder, config, (line) => {
+        if (!json) console.error(line)
       })
       const { name, fingerprint, dimensions } = embedder
       await embedder.close()

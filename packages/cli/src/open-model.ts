@@ -1,0 +1,34 @@
+import type { Embedder } from '@aquifer/models/embedder'
+import { openEmbedder } from '@aquifer/models/open'
+import type { Config } from '@aquifer/runtime/config'
+import { AquiferError, errorMessage } from '@aquifer/runtime/errors'
+import type { Logger } from '@aquifer/runtime/logger'
+
+/** The embedder that a URL names, with what the process's configuration says of it. Throws `model_unavailable` and the like. */
+export async function openConfigured(
+  url: string,
+  config: Config,
+  onProgress: (line: string) => void,
+): Promise<Embedder> {
+  const { dataDir, openaiApiKey: apiKey, embedThreads: threads } = config
+  return await openEmbedder(url, { dataDir, env: process.env, apiKey, threads, onProgress })
+}
+
+/** The same; where its model cannot be had, the makeshift one, said loudly. */
+export async function openModel(
+  url: string,
+  config: Config,
+  logger: Logger,
+  onProgress: (line: string) => void,
+): Promise<Embedder> {
+  try {
+    return await openConfigured(url, config, onProgress)
+  } catch (error) {
+    if (!(error instanceof AquiferError) || error.code !== 'model_unavailable') throw error
+    logger.error(
+      { err: error },
+      `the embedding model cannot be had: ${errorMessage(error)}. The lexical embedder stands in: answers are worse.`,
+    )
+    return await openConfigured('lexical:', config, onProgress)
+  }
+}
