@@ -4,10 +4,8 @@ import { chooseQuotes } from './extractive/quote.ts'
 import { EMBEDDED_CANDIDATES, answerFeatures, rank, readEvidence, unanswerable } from './extractive/rank.ts'
 import type { Ranked, Reading } from './extractive/rank.ts'
 import weights from './extractive/weights.json' with { type: 'json' }
+import { ABSTENTION } from './generator.ts'
 import type { GenerateEvent, GenerateRequest, Generator } from './generator.ts'
-
-/** What the generator says when the evidence holds no answer. */
-export const NO_ANSWER = 'The indexed documents do not answer this question.'
 
 export interface ExtractiveOptions {
   /** Compares sentences with the question; null, or one with a warning (a makeshift), leaves that to their words. */
@@ -67,8 +65,8 @@ async function* answer(
   const ranked = compared?.ranked ?? lexical
   const promptTokens = compared?.tokens ?? 0
   if (doubt(reading, lexical, compared?.ranked ?? null, embedder, abstainAbove)) {
-    yield { type: 'text', text: NO_ANSWER }
-    yield done(promptTokens, NO_ANSWER, true)
+    yield { type: 'text', text: ABSTENTION }
+    yield done(promptTokens, ABSTENTION, true)
     return
   }
   let said = ''

@@ -15,6 +15,9 @@ export interface Generator {
   close(): Promise<void>
 }
 
+/** What an answer says when the evidence does not hold one. */
+export const ABSTENTION = 'The indexed documents do not answer this question.'
+
 export interface GenerateRequest {
   readonly question: string
   /** Best first. */

@@ -22,18 +22,6 @@ export async function mapLimited<T, R>(
   return results
 }
 
-/** Groups items by key, each group in the order of the items. */
-export function groupBy<T>(items: readonly T[], key: (item: T) => string): Map<string, T[]> {
-  const groups = new Map<string, T[]>()
-  for (const item of items) {
-    const name = key(item)
-    const group = groups.get(name)
-    if (group) group.push(item)
-    else groups.set(name, [item])
-  }
-  return groups
-}
-
 /** Runs the works of one key one after the other, in the order in which they were handed in; other keys do not wait. */
 export function createTurns(): <T>(key: string, work: () => Promise<T>) => Promise<T> {
   const last = new Map<string, Promise<unknown>>()

@@ -8,14 +8,15 @@ import type { Document } from '@aquifer/contracts/types'
 import { formatVersion, parseVersion } from '@aquifer/contracts/version'
 import { deadLetter } from '@aquifer/event-log/dead-letter'
 import type { Batch, LogRecord, Subscription } from '@aquifer/event-log/port'
-import { groupBy, mapLimited } from '@aquifer/runtime/concurrency'
+import { mapLimited } from '@aquifer/runtime/concurrency'
 import { AquiferError, errorMessage, invalid, isMessageFault } from '@aquifer/runtime/errors'
 import { backoffMs, createSteady } from '@aquifer/runtime/retry'
 import type { Attempt } from '@aquifer/stores/registry'
 import type { ConsumerDeps } from './deps.ts'
 import { toParts } from './parts.ts'
 import { createRecovery } from './recover.ts'
-import { accessRequired, createPublisher, isRestricted } from './sources/publish.ts'
+import { takeContent } from './sources/content.ts'
+import { accessRequired, isRestricted } from './sources/publish.ts'
 import { checkUri, openUri } from './sources/fetch-uri.ts'
 
 /**
@@ -49,7 +50,6 @@ export function createConnectorService(deps: ConsumerDeps): ConnectorService {
   const documents = createCodec('documents')
   const chunksCodec = createCodec('chunks')
   const indexed = createCodec('indexed')
-  const publisher = createPublisher({ ...deps, alsoDelete: () => [] })
   const subscriptions: Subscription[] = []
   const recovery = createRecovery(
     deps,
@@ -60,7 +60,7 @@ export function createConnectorService(deps: ConsumerDeps): ConnectorService {
   const steady = createSteady('connector', deps)
 
   async function processBatch(batch: Batch, chunksTopic: string): Promise<void> {
-    const byKey = groupBy(batch.records, ({ key }) => key?.toString('base64') ?? '')
+    const byKey = Map.groupBy(batch.records, ({ key }) => key?.toString('base64') ?? '')
     await mapLimited([...byKey.values()], CONCURRENCY, async (records) => {
       for (const record of records) {
         await processUnlessForeign(record, chunksTopic, batch.signal)
@@ -237,7 +237,7 @@ export function createConnectorService(deps: ConsumerDeps): ConnectorService {
     const name = createHash('sha256').update(`${event.id}\n${version}`).digest('hex')
     let broken: unknown = null
     content.once('error', (cause) => (broken = cause))
-    const taken = await publisher.takeContent(event.tenant, content, name).catch((cause: unknown) => {
+    const taken = await takeContent(deps, event.tenant, content, name).catch((cause: unknown) => {
       throw broken === null ? cause : unreachable(broken)
     })
     const declared = event.document.contentType
@@ -282,6 +282,7 @@ export function createConnectorService(deps: ConsumerDeps): ConnectorService {
     )
     probe('failed', named.id)
     metrics.documents.inc({ state })
+    // Looked up again: the record that stays in the compacted topic should say what is visible now.
     const visible = await steady(
       signal,
       async () => (await registry.lookUp(named.tenant, [named.id])).get(named.id)?.visible,

@@ -4,7 +4,7 @@ import { topics } from '@aquifer/contracts/topics'
 import type { Batch, EventLog, LogRecord, Subscription } from '@aquifer/event-log/port'
 import type { Embedder, Lane } from '@aquifer/models/embedder'
 import type { Clock } from '@aquifer/runtime/clock'
-import { groupBy, mapLimited } from '@aquifer/runtime/concurrency'
+import { mapLimited } from '@aquifer/runtime/concurrency'
 import { errorMessage, isMessageFault } from '@aquifer/runtime/errors'
 import type { AquiferError } from '@aquifer/runtime/errors'
 import type { Logger } from '@aquifer/runtime/logger'
@@ -94,7 +94,7 @@ export function createEmbedderService(deps: EmbedderDeps): EmbedderService {
     }
     for (const part of made.keys()) probe('points', part.documentId)
     // Documents side by side, so that their writes to the index share commits; one document's records in their order.
-    const documents = groupBy(work, ({ tenant, documentId }) => topicKey(tenant, documentId))
+    const documents = Map.groupBy(work, ({ tenant, documentId }) => topicKey(tenant, documentId))
     await mapLimited([...documents.values()], work.length, async (items) => {
       for (const item of items) {
         if (item.kind === 'delete') await finishDeletion(batch, item)

@@ -1,15 +1,9 @@
 import type { Citation, Evidence } from '@aquifer/contracts/types'
 import { toCodePoints } from '@aquifer/text/code-points'
+import { MARKER } from '@aquifer/text/markers'
 import { sentences } from '@aquifer/text/sentences'
 import type { Range } from '@aquifer/text/sentences'
 import { terms } from '@aquifer/text/terms'
-
-/** How an answer names its n-th piece of evidence, from 1. */
-export function marker(n: number): string {
-  return `[${n}]`
-}
-
-const MARKER = /\[(\d{1,3})\]/g
 
 /** A person checks no more than these. */
 const MAX_CITATIONS = 100

@@ -4,6 +4,7 @@ import { streamText } from 'hono/streaming'
 import type { Context } from 'hono'
 import { z } from '@hono/zod-openapi'
 import {
+  checkBlobOwner,
   documentFields,
   documentInput,
   inlineContent,
@@ -18,6 +19,7 @@ import type { Env, Routes } from '@aquifer/runtime/http'
 import { idempotent } from '@aquifer/runtime/idempotency'
 import type { DoorDeps } from '../deps.ts'
 import { checkUri } from './fetch-uri.ts'
+import { takeContent } from './content.ts'
 import { createPublisher } from './publish.ts'
 import type { Published, Publisher, PublishLane } from './publish.ts'
 import { readRoutes } from './read-routes.ts'
@@ -63,7 +65,12 @@ export function documentRoutes(deps: DoorDeps): Routes {
     const { tenant } = c.get('identity')
     const fields = fieldsOfRequest((name) => c.req.header(name))
     const body = bodyOf(c)
-    const taken = await publisher.takeContent(tenant, body ? Readable.fromWeb(body) : Readable.from([]))
+    const taken = await takeContent(
+      deps,
+      tenant,
+      body ? Readable.fromWeb(body) : Readable.from([]),
+      deps.uuid(),
+    )
     const document = { ...fields, ...taken, id: documentId(c), publishedAt: deps.clock.now() }
     return c.json(toAccepted(await publishOrDiscard(deps, publisher, c, document)), 202)
   })
@@ -129,18 +136,15 @@ function createJsonPublisher(deps: DoorDeps, publisher: Publisher) {
       )
     }
     const content = inlineContent(input)
-    const taken = await publisher.takeContent(
-      tenant,
-      Readable.from(content && content.length > 0 ? [content] : []),
-    )
+    const source = Readable.from(content && content.length > 0 ? [content] : [])
+    const taken = await takeContent(deps, tenant, source, deps.uuid())
     return await publishOrDiscard(deps, publisher, c, { ...fields, ...taken }, lane)
   }
 }
 
 function checkedUri(deps: DoorDeps, tenant: string, uri: string): string {
-  if (!uri.startsWith('blob:')) checkUri(uri, deps.limits.uriHosts)
-  else if (!uri.startsWith(`blob:uploads/${tenant}/`))
-    throw invalid('invalid_uri', 'the blob is not of this tenant')
+  if (uri.startsWith('blob:')) checkBlobOwner(uri.slice('blob:'.length), tenant)
+  else checkUri(uri, deps.limits.uriHosts)
   return uri
 }
 
@@ -202,7 +206,7 @@ async function publishForm(c: Context<Env>, deps: DoorDeps, publisher: Publisher
   const files = await readForm(
     { 'content-type': contentType },
     body,
-    (content) => publisher.takeContent(tenant, content),
+    (content) => takeContent(deps, tenant, content, deps.uuid()),
     discard,
   )
   const documents: z.infer<typeof accepted>[] = []

@@ -1,7 +1,6 @@
-import { Readable } from 'node:stream'
 import { createCodec } from '@aquifer/contracts/avro'
 import { checkDocumentId, topicKey } from '@aquifer/contracts/keys'
-import { MAX_INLINE_BYTES, topics } from '@aquifer/contracts/topics'
+import { topics } from '@aquifer/contracts/topics'
 import type { DocumentInput } from '@aquifer/contracts/document-input'
 import type { Document } from '@aquifer/contracts/types'
 import { formatReceipt, formatVersion } from '@aquifer/contracts/version'
@@ -25,7 +24,7 @@ export type PublishLane = 'interactive' | 'bulk'
  * by the consumer if the process dies in between.
  */
 export function createPublisher(deps: PublisherDeps) {
-  const { log, registry, blobs, clock, logger, probe } = deps
+  const { log, registry, clock, logger, probe } = deps
   const codec = createCodec('documents')
   const lanes = createLanes(clock)
   const inTurn = createTurns()
@@ -137,35 +136,7 @@ export function createPublisher(deps: PublisherDeps) {
     return { id, receipt: formatReceipt(tenant, id, version), version }
   }
 
-  /**
-   * Takes in content of unknown length: a short one is returned, a longer one goes to the blob store as it comes. Past the limit
-   * nothing is kept and the error is `content_too_large` (413). `name` is that of the blob.
-   */
-  async function takeContent(
-    tenant: string,
-    source: Readable,
-    name: string = deps.uuid(),
-  ): Promise<Pick<Document, 'content' | 'blob'>> {
-    const head: Buffer[] = []
-    let sizeBytes = 0
-    const chunks = source[Symbol.asyncIterator]() as AsyncIterableIterator<Buffer>
-    while (sizeBytes <= MAX_INLINE_BYTES) {
-      const { done, value } = await chunks.next()
-      if (done) return { content: Buffer.concat(head), blob: null }
-      head.push(value)
-      sizeBytes += value.length
-      if (sizeBytes > deps.limits.maxDocumentBytes) throw tooLarge(deps.limits.maxDocumentBytes)
-    }
-    const key = `uploads/${tenant}/${name}`
-    async function* all() {
-      yield* head
-      yield* chunks
-    }
-    await blobs.put(key, Readable.from(all()), { maxBytes: deps.limits.maxDocumentBytes })
-    return { content: null, blob: key }
-  }
-
-  return { publish, publishUri, remove, takeContent }
+  return { publish, publishUri, remove }
 }
 
 export type Publisher = ReturnType<typeof createPublisher>
@@ -186,13 +157,5 @@ export function accessRequired(id: string) {
     'access_required',
     `${id} is restricted: say who may read it from now on (access: a list of groups, or null for the whole tenant)`,
     409,
-  )
-}
-
-function tooLarge(maxBytes: number) {
-  return invalid(
-    'content_too_large',
-    `a document has at most ${maxBytes} bytes (AQUIFER_MAX_DOCUMENT_BYTES)`,
-    413,
   )
 }

@@ -1,6 +1,6 @@
 import type { Evidence } from '@aquifer/contracts/types'
 import type { ChatMessage, EvidencePassage, Generator } from '@aquifer/models/generator'
-import { marker } from '../citations.ts'
+import { marker } from '@aquifer/text/markers'
 import type { Prompt } from './prompt.ts'
 
 /** The usual estimate for English prose. */

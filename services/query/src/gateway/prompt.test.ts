@@ -1,7 +1,8 @@
 import type { EvidencePassage } from '@aquifer/models/generator'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { ABSTENTION, loadPrompt } from './prompt.ts'
+import { ABSTENTION } from '@aquifer/models/generator'
+import { loadPrompt } from './prompt.ts'
 
 const prompt = loadPrompt(new URL('../../../../prompts/answer.v1.md', import.meta.url))
 const MARK = 'b3d7c0a1e5f94c0f8a7be2d1c6f0a9b4'

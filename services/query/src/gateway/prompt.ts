@@ -1,10 +1,8 @@
 import { readFileSync } from 'node:fs'
 import { parse } from 'yaml'
 import { z } from 'zod'
+import { ABSTENTION } from '@aquifer/models/generator'
 import type { ChatMessage, EvidencePassage } from '@aquifer/models/generator'
-
-/** What an answer says when the evidence does not hold one. */
-export const ABSTENTION = 'The indexed documents do not answer this question.'
 
 const frontMatter = z.object({ name: z.string(), version: z.number().int(), description: z.string() })
 
