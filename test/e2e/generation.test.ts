@@ -137,3 +137,43 @@ test('a lost index is made again from the log', async () => {
     await again.kill('SIGTERM')
   }
 })
+
+test('while the model cannot be had, its index is kept for when it can', async (context) => {
+  const reason = await modelMissing(dataDir)
+  if (reason) context.skip(reason)
+  const collections = () => {
+    const file = readFileSync(join(dataDir, 'vectors', 'collections.json'), 'utf8')
+    return (JSON.parse(file) as { collections: { fingerprint: string }[] }).collections.map(
+      ({ fingerprint }) => fingerprint,
+    )
+  }
+  const first = await startServer(dataDir, MODEL)
+  const receipt = await publish(first, 'a', text(1))
+  expect((await search(first, 'wallabies', { after: receipt, timeoutMs: 30_000 })).fresh).toBe(true)
+  await first.kill('SIGTERM')
+  const [wanted] = collections()
+
+  // No cache, no pip; where the hub answers the model is there all the same, and so is its index.
+  rmSync(join(dataDir, 'models'), { recursive: true, force: true })
+  const nowhere = join(dataDir, 'nowhere')
+  const second = await startServer(dataDir, {
+    ...MODEL,
+    HOME: nowhere,
+    XDG_CACHE_HOME: nowhere,
+    PATH: nowhere,
+  })
+  expect(
+    (await search(second, 'wallabies', { after: receipt, timeoutMs: 30_000, mode: 'lexical' })).fresh,
+  ).toBe(true)
+  await second.kill('SIGTERM')
+  expect(collections()).toContain(wanted)
+
+  const third = await startServer(dataDir, MODEL)
+  const name = await eventually('the model serves again', async () => {
+    const { embedder } = await status(third)
+    return embedder.startsWith('all-MiniLM') && embedder
+  })
+  expect(name).toContain('all-MiniLM')
+  expect((await search(third, 'wallabies')).hits[0]?.documentId).toBe('a')
+  await third.kill('SIGTERM')
+})

@@ -73,7 +73,7 @@ export async function createGenerations(options: {
     await consumers.get(old)!.stop()
     all.splice(all.indexOf(old), 1)
     await old.close()
-    await dropUnused(config.dataDir, options.admin, all)
+    await tidy()
   }
 
   async function remember(): Promise<void> {
@@ -82,8 +82,14 @@ export async function createGenerations(options: {
     await writeCurrent(config.dataDir, { build: newest.build, embedderUrl: url, fingerprint, dimensions })
   }
 
+  /** A makeshift drops nothing: the index of the embedder that it stands in for is wanted again when that can be had. */
+  async function tidy(): Promise<void> {
+    if (newest.embedder.warning === null || config.embedder === 'lexical:')
+      await dropUnused(config.dataDir, options.admin, all)
+  }
+
   if (!before) await remember()
-  await dropUnused(config.dataDir, options.admin, all)
+  await tidy()
   return {
     registry: delegate(() => serving.registry),
     index: delegate(() => serving.index),
