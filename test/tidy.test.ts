@@ -27,7 +27,7 @@ function boundaryViolations(path: string, text: string): string[] {
     if (service && kind === 'services' && service !== name) return [`${path} imports the service ${service}`]
     if (service && kind === 'packages' && name !== 'cli') return [`${path} imports the service ${service}`]
     const adapter =
-      /^@aquifer\/(?:event-log\/(?:sqlite|memory)|stores\/(?:lancedb|\w+-(?:sqlite|memory|file)|vector-index-memory))$/.test(
+      /^@aquifer\/(?:event-log\/(?:sqlite|memory|kafka)|stores\/(?:lancedb|qdrant|redis|\w+-(?:sqlite|memory|file|redis|s3)|vector-index-memory))$/.test(
         imported,
       )
     return adapter && !(kind === 'packages' && name === 'cli')
