@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { isLoopback, readConfig } from './config.ts'
+import { isLoopback, isShared, readConfig } from './config.ts'
 
 let dir: string
 beforeEach(() => {
@@ -55,11 +55,12 @@ describe('config', () => {
     ['AQUIFER_PORT', '70000', '65535'],
     ['AQUIFER_PORT', 'http', 'number'],
     ['AQUIFER_PORT', '1.5', 'int'],
-    ['AQUIFER_EVENT_LOG', 'kafka://broker', 'sqlite:'],
+    ['AQUIFER_EVENT_LOG', 'kafka:9092', 'kafka://'],
     ['AQUIFER_EVENT_LOG', 'sqlite:/elsewhere.db', 'sqlite:'],
-    ['AQUIFER_VECTOR_INDEX', 'qdrant://x', 'lancedb:'],
-    ['AQUIFER_STATE', 'redis://x', 'sqlite:'],
-    ['AQUIFER_BLOBS', 's3://x', 'file:'],
+    ['AQUIFER_VECTOR_INDEX', 'http://x:6333', 'qdrant://'],
+    ['AQUIFER_STATE', 'memcached://x', 'redis://'],
+    ['AQUIFER_BLOBS', 'file:/elsewhere', 's3://'],
+    ['AQUIFER_SCHEMA_REGISTRY', 'registry:8081', 'https://'],
     ['AQUIFER_EMBEDDER', 'magic:', 'onnx:'],
     ['AQUIFER_GENERATOR', 'magic:', 'extractive:'],
     ['AQUIFER_SAMPLE_RATE', '2', '1'],
@@ -82,6 +83,23 @@ describe('config', () => {
     expect(message).toContain('AQUIFER_SAMPLE_RATE')
     writeFileSync(join(dir, 'aquifer.config.yaml'), 'prot: 9000\n')
     expect(messageOf({})).toContain('prot')
+  })
+
+  test('a password in a URL is not told', () => {
+    const message = messageOf({
+      AQUIFER_STATE: 'rediss:user:secret@x',
+      AQUIFER_EVENT_LOG: 'mqtt://u:secret@x',
+    })
+    expect(message).toContain('mqtt://***@x')
+    expect(message).not.toContain('secret')
+  })
+
+  test('on Kafka a tenth of the answers is evaluated unless told; services run apart where no store is embedded', () => {
+    const env = { AQUIFER_EVENT_LOG: 'kafka://b:9092', AQUIFER_VECTOR_INDEX: 'qdrant://q:6333' }
+    expect(readConfig(env, dir).sampleRate).toBe(0.1)
+    expect(readConfig({ ...env, AQUIFER_SAMPLE_RATE: '1' }, dir).sampleRate).toBe(1)
+    expect(isShared(readConfig(env, dir))).toBe(false)
+    expect(isShared(readConfig({ ...env, AQUIFER_STATE: 'redis://r' }, dir))).toBe(true)
   })
 
   test('an address that others reach needs keys', () => {

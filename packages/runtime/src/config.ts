@@ -10,8 +10,14 @@ const url = (schemes: readonly string[]) =>
   z.string().refine((value) => schemes.some((scheme) => value.startsWith(scheme)), {
     message: `expected one that starts with ${schemes.join(' or ')}`,
   })
-/** Lies in the data directory; a path here would be passed over. */
-const embedded = (scheme: string) => z.literal(scheme).default(scheme)
+/** Embedded in the data directory (a path here would be passed over), or a server that many processes share. */
+const store = (embedded: string, servers: readonly string[]) =>
+  z
+    .string()
+    .refine((value) => value === embedded || servers.some((scheme) => value.startsWith(`${scheme}//`)), {
+      message: `expected ${embedded} or one that starts with ${servers.map((scheme) => `${scheme}//`).join(' or ')}`,
+    })
+    .default(embedded)
 const names = z.preprocess(
   (value) =>
     typeof value === 'string'
@@ -29,15 +35,18 @@ const schema = z.strictObject({
   dataDir: z.string().min(1).default('.aquifer'),
   host: z.string().min(1).default('127.0.0.1'),
   port: whole(0, 65535).default(8080),
-  eventLog: embedded('sqlite:'),
-  vectorIndex: embedded('lancedb:'),
-  state: embedded('sqlite:'),
-  blobs: embedded('file:'),
+  eventLog: store('sqlite:', ['kafka:', 'kafka+ssl:']),
+  vectorIndex: store('lancedb:', ['qdrant:', 'qdrant+https:']),
+  state: store('sqlite:', ['redis:', 'rediss:']),
+  blobs: store('file:', ['s3:']),
+  /** Confluent's API; absent takes the schemas and ids of schemas/. */
+  schemaRegistry: url(['http://', 'https://']).optional(),
   embedder: url(['onnx:', 'openai:', 'lexical:']).default('onnx:all-MiniLM-L6-v2'),
   generator: url(['extractive:', 'openai:']).default('extractive:'),
   /** Bearer key of an `openai:` embedder or generator. */
   openaiApiKey: z.string().default(''),
-  sampleRate: z.coerce.number().min(0).max(1).default(1),
+  /** Share of the answers that are evaluated; 1 on the embedded log and 0.1 on Kafka unless told. */
+  sampleRate: z.coerce.number().min(0).max(1).optional(),
   /** File of JSON lines {sha256, tenant, groups, roles}. */
   apiKeys: z.string().optional(),
   logLevel: z.enum(['silent', 'fatal', 'error', 'warn', 'info', 'debug', 'trace']).default('info'),
@@ -57,7 +66,12 @@ const schema = z.strictObject({
   redactSampled: z.stringbool().or(z.boolean()).default(true),
 })
 
-export type Config = z.infer<typeof schema>
+export type Config = Omit<z.infer<typeof schema>, 'sampleRate'> & { readonly sampleRate: number }
+
+/** Whether every store that has one owner process is replaced by a server, so that services can run apart. */
+export function isShared({ eventLog, vectorIndex, state }: Config): boolean {
+  return eventLog !== 'sqlite:' && vectorIndex !== 'lancedb:' && state !== 'sqlite:'
+}
 
 function variableOf(field: string): string {
   return `AQUIFER_${field.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()}`
@@ -80,12 +94,15 @@ export function readConfig(env: NodeJS.ProcessEnv, workingDir: string): Config {
     const lines = result.error.issues.map((issue) => {
       const field = String(issue.path[0] ?? '')
       if (field === '') return `aquifer.config.yaml: ${issue.message}`
-      const shown = field === 'openaiApiKey' ? 'the value given' : JSON.stringify(settings[field])
+      const shown = field === 'openaiApiKey' ? 'the value given' : withoutPassword(settings[field])
       return `${variableOf(field)}=${shown}: ${issue.message}`
     })
     throw invalid('invalid_config', lines.join('\n'))
   }
-  const config = result.data
+  const config = {
+    ...result.data,
+    sampleRate: result.data.sampleRate ?? (result.data.eventLog === 'sqlite:' ? 1 : 0.1),
+  }
   if (!isLoopback(config.host) && config.apiKeys === undefined) {
     throw invalid(
       'invalid_config',
@@ -93,6 +110,11 @@ export function readConfig(env: NodeJS.ProcessEnv, workingDir: string): Config {
     )
   }
   return config
+}
+
+/** As JSON; what stands before the @ of a URL is not for a terminal or a log. */
+function withoutPassword(value: unknown): string {
+  return JSON.stringify(value)?.replace(/:(\/\/)?[^/@"]+@/g, ':$1***@') ?? String(value)
 }
 
 export function isLoopback(host: string): boolean {
