@@ -1,17 +1,14 @@
-import { createHash, randomUUID } from 'node:crypto'
+import { randomUUID } from 'node:crypto'
 import { createWriteStream } from 'node:fs'
 import { mkdir, open, readdir, readFile, rename, rm, rmdir, stat } from 'node:fs/promises'
 import { dirname, join, relative } from 'node:path'
-import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
-import { AquiferError, errorMessage, invalid, unavailable } from '@aquifer/runtime/errors'
+import { AquiferError, errorMessage, unavailable } from '@aquifer/runtime/errors'
+import { checkKey, checkPrefix, measure } from './content.ts'
 import type { Blobs } from './port.ts'
 
-const MAX_KEY_LENGTH = 1024
-const NAME = /^[A-Za-z0-9._-]{1,200}$/
 /** Ends a file's name and may not stand in a key: so `a` and `a/b` can both be keys. */
 const FILE_MARK = '~'
-const HASHED_AT_ONCE = 256 * 1024
 const MAX_RENAMES = 16
 
 /**
@@ -58,28 +55,15 @@ export async function openFileBlobs({ path }: { path: string }): Promise<Blobs> 
     async put(key, content, { maxBytes = Number.POSITIVE_INFINITY } = {}) {
       const target = fileOf(key)
       const temporary = join(incoming, randomUUID())
-      const hash = createHash('sha256')
-      let sizeBytes = 0
-      async function* measured(source: AsyncIterable<Buffer | string>): AsyncGenerator<Buffer> {
-        for await (const chunk of source) {
-          const bytes = typeof chunk === 'string' ? Buffer.from(chunk) : chunk
-          sizeBytes += bytes.length
-          if (sizeBytes > maxBytes) {
-            throw invalid('content_too_large', `${key}: more than ${maxBytes} bytes`, 413)
-          }
-          hash.update(bytes)
-          yield bytes
-        }
-      }
+      const measured = measure(key, content, maxBytes)
       try {
-        const source = Buffer.isBuffer(content) ? Readable.from(slices(content)) : content
-        await pipeline(source, measured, createWriteStream(temporary, { flush: true }))
+        await pipeline(measured.bytes, createWriteStream(temporary, { flush: true }))
         await place(temporary, target)
       } catch (error) {
         await rm(temporary, { force: true })
         throw failure(error)
       }
-      return { sizeBytes, sha256: hash.digest('hex') }
+      return measured.result()
     },
     get: async (key) => await unlessMissing(readFile(fileOf(key))),
     async stream(key) {
@@ -109,28 +93,6 @@ export async function openFileBlobs({ path }: { path: string }): Promise<Blobs> 
     },
     close: async () => {},
   }
-}
-
-/** Throws `invalid_key`. No name is `.` or `..`: a key never leads out of the store. */
-function checkKey(key: string): string {
-  const names = key.split('/')
-  if (key.length > MAX_KEY_LENGTH || !names.every((name) => NAME.test(name) && !/^\.+$/.test(name))) {
-    throw invalid(
-      'invalid_key',
-      `${JSON.stringify(key.slice(0, 100))} is not names of [A-Za-z0-9._-] separated by /`,
-    )
-  }
-  return key
-}
-
-function checkPrefix(prefix: string): string {
-  if (!prefix.endsWith('/'))
-    throw invalid('invalid_key', `a prefix ends in /, ${JSON.stringify(prefix)} does not`)
-  return checkKey(prefix.slice(0, -1))
-}
-
-function* slices(content: Buffer): Generator<Buffer> {
-  for (let at = 0; at < content.length; at += HASHED_AT_ONCE) yield content.subarray(at, at + HASHED_AT_ONCE)
 }
 
 async function syncFolder(path: string): Promise<void> {
