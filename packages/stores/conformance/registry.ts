@@ -167,6 +167,29 @@ function attempts(behaviour: Behaviour): void {
     expect((await get(registry))!.latest!.state).toBe('indexed')
   })
 
+  behaviour(
+    'R5 a replay opens what failed again, once for each; not what is indexed or deleted',
+    async (registry) => {
+      const failed = attempt(1, { state: 'failed', error: { code: 'timeout', message: 'too long' } })
+      await registry.recordAttempt('acme', 'doc', failed)
+      await registry.recordAttempt('acme', 'doc', attempt(1, { replayedAt: 20 }))
+      expect((await get(registry))!.latest).toEqual(attempt(1, { replayedAt: 20 }))
+      await registry.recordAttempt('acme', 'doc', { ...failed, replayedAt: 20 })
+      for (const replayedAt of [20, 10])
+        await registry.recordAttempt('acme', 'doc', attempt(1, { replayedAt }))
+      await registry.recordAttempt('acme', 'doc', attempt(1))
+      expect((await get(registry))!.latest).toEqual({ ...failed, replayedAt: 20 })
+      await registry.recordAttempt('acme', 'doc', attempt(1, { replayedAt: 30 }))
+      expect((await get(registry))!.latest!.state).toBe('queued')
+      await registry.flip('acme', 'doc', visible(1))
+      await registry.recordAttempt('acme', 'doc', attempt(1, { replayedAt: 40 }))
+      expect((await get(registry))!.latest).toEqual(attempt(1, { state: 'indexed' }))
+      await registry.raiseFloor('acme', 'doc', versionAt(1))
+      await registry.recordAttempt('acme', 'doc', attempt(1, { replayedAt: 50 }))
+      expect((await get(registry))!.latest!.state).toBe('deleted')
+    },
+  )
+
   behaviour('a flip settles attempts up to its version, and leaves a later one', async (registry) => {
     await registry.recordAttempt('acme', 'doc', attempt(1, { state: 'failed' }))
     await registry.flip('acme', 'doc', visible(2))

@@ -21,9 +21,12 @@ export function createMemoryRegistry(): Registry {
 
   return {
     async lookUp(tenant, documentIds) {
-      const wanted = new Set(documentIds)
-      const found = records(tenant).filter(({ documentId }) => wanted.has(documentId))
-      return new Map(found.map((record) => [record.documentId, record]))
+      const found = new Map<string, DocumentRecord>()
+      for (const documentId of documentIds) {
+        const stand = of(tenant).get(documentId)
+        if (stand) found.set(documentId, Object.assign(structuredClone(stand), { tenant, documentId }))
+      }
+      return found
     },
     async recordAttempt(tenant, documentId, attempt) {
       const stand = of(tenant).get(documentId) ?? UNKNOWN
@@ -105,7 +108,9 @@ function atMost(version: string | undefined, bound: string): boolean {
 function wins(attempt: Attempt, latest: Attempt | null): boolean {
   if (latest === null || attempt.version !== latest.version)
     return latest === null || attempt.version > latest.version
-  return latest.state !== 'deleted' && (latest.state === 'queued' || attempt.state !== 'queued')
+  if (latest.state === 'deleted') return false
+  const replayed = latest.state !== 'indexed' && (attempt.replayedAt ?? 0) > (latest.replayedAt ?? 0)
+  return latest.state === 'queued' || attempt.state !== 'queued' || replayed
 }
 
 function flipped({ visible, floor }: Stand, { version, build }: VisibleVersion): FlipResult {

@@ -30,13 +30,14 @@ export const registrySchema = `
 const MAX_LAGS = 1000
 const COLUMNS = 'document_id, floor, visible, latest'
 
-/** A settled state wins over `queued` of the same version, and nothing over `deleted`. */
+/** A settled state wins over `queued` of the same version, but for a later replay of what failed; and nothing over `deleted`. */
 const RECORD_ATTEMPT = `
   INSERT INTO registry (tenant, document_id, latest) VALUES (?, ?, ?)
   ON CONFLICT DO UPDATE SET latest = excluded.latest
   WHERE latest_version < excluded.latest_version
      OR (latest_version = excluded.latest_version AND state <> 'deleted'
-         AND (state = 'queued' OR excluded.state <> 'queued'))`
+         AND (state = 'queued' OR excluded.state <> 'queued'
+              OR (state <> 'indexed' AND excluded.latest ->> 'replayedAt' > coalesce(latest ->> 'replayedAt', 0))))`
 
 const STAND = `
   SELECT visible_version AS version, visible_build AS build, floor, floor >= ? AS deleted
