@@ -10,6 +10,8 @@ export type DocumentFields = Pick<
 
 const MAX_METADATA_BYTES = 16 * 1024
 const MAX_GROUPS = 256
+/** The input may name fields as long as itself; what is kept of them goes into headers and the registry. */
+const MAX_REASON = 300
 
 const scalar = z.union([z.string(), z.number(), z.boolean()])
 
@@ -29,7 +31,8 @@ export const metadataInput = z.preprocess(
 )
 
 export const accessInput = z.array(z.string().min(1).max(256)).max(MAX_GROUPS)
-export const titleInput = z.string().max(1024)
+export const MAX_TITLE = 1024
+export const titleInput = z.string().max(MAX_TITLE)
 export const filenameInput = z.string().max(1024)
 export const contentTypeInput = z
   .string()
@@ -49,7 +52,8 @@ export function checkInput<S extends z.ZodType>(schema: S, value: unknown): z.in
   const result = schema.safeParse(value)
   if (result.success) return result.data
   const issue = result.error.issues[0]!
-  throw invalid('invalid_document', `${issue.path.join('.') || 'document'}: ${issue.message}`)
+  const reason = `${issue.path.join('.') || 'document'}: ${issue.message}`
+  throw invalid('invalid_document', reason.slice(0, MAX_REASON).toWellFormed())
 }
 
 /** Throws `invalid_document` where a field is beyond what is taken. */

@@ -7,6 +7,7 @@ import {
   contentTypeInput,
   fieldsOfHeaders,
   filenameInput,
+  MAX_TITLE,
   metadataInput,
   titleInput,
 } from './document-fields.ts'
@@ -83,15 +84,22 @@ export interface DocumentSource {
 export function readDocumentEvent(record: DocumentSource, codec: Codec<Document>): DocumentEvent {
   const { tenant, id } = parseTopicKey(record.key)
   if (record.value === null) return { kind: 'delete', tenant, id }
-  if (record.headers['ce_specversion'] !== undefined) {
-    return { kind: 'publish', tenant, id, document: fromCloudEvent(record, record.value, id) }
+  // Whatever case a client writes them in.
+  const headers = Object.fromEntries(
+    Object.entries(record.headers).map(([name, value]) => [name.toLowerCase(), value]),
+  )
+  if (Object.keys(headers).some((name) => name.startsWith('ce_'))) {
+    const document = fromCloudEvent(headers, record.value, id, record.appendTimeMs)
+    return { kind: 'publish', tenant, id, document }
   }
   if (record.value[0] === 0) {
     const document = checkFields(codec.decode(record.value))
     checkSameId(document.id, id)
     const blob = document.blob
-    if (document.content === null && blob === null)
-      throw invalid('invalid_document', `document ${id} has neither content nor blob`)
+    if ((document.content === null) === (blob === null))
+      throw invalid('invalid_document', 'exactly one of content and blob is needed')
+    if (!isTime(document.publishedAt))
+      throw invalid('invalid_document', 'publishedAt: expected milliseconds since the epoch')
     if (blob !== null) checkBlobOwner(blob, tenant)
     return { kind: 'publish', tenant, id, document }
   }
@@ -109,6 +117,11 @@ export function checkBlobOwner(blob: string, tenant: string): string {
   return blob
 }
 
+/** What a date can show. */
+function isTime(ms: number): boolean {
+  return Number.isFinite(new Date(ms).getTime())
+}
+
 function checkSameId(given: string, id: string): void {
   if (given !== id) {
     throw invalid(
@@ -118,7 +131,13 @@ function checkSameId(given: string, id: string): void {
   }
 }
 
-function fromCloudEvent({ headers, appendTimeMs }: DocumentSource, content: Buffer, id: string): Document {
+/** `ce_subject` is a title where there is no other; `ce_id` names the event. The key alone names the document. */
+function fromCloudEvent(
+  headers: Readonly<Record<string, string>>,
+  content: Buffer,
+  id: string,
+  appendTimeMs: number,
+): Document {
   const time = Date.parse(headers['ce_time'] ?? '')
   const fields = fieldsOfHeaders((name) => headers[name])
   return checkFields({
@@ -126,7 +145,7 @@ function fromCloudEvent({ headers, appendTimeMs }: DocumentSource, content: Buff
     id,
     content,
     blob: null,
-    title: fields.title ?? headers['ce_subject'] ?? null,
+    title: fields.title ?? headers['ce_subject']?.slice(0, MAX_TITLE) ?? null,
     publishedAt: Number.isNaN(time) ? appendTimeMs : time,
   })
 }
