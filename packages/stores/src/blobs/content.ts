@@ -31,7 +31,7 @@ export function checkPrefix(prefix: string): string {
 export interface Measured {
   /** The content again. Fails with `content_too_large` past the limit, and with what the source failed with; then the source is destroyed. */
   readonly bytes: AsyncGenerator<Buffer, void, undefined>
-  /** Why `bytes` failed; null as long as it did not. */
+  /** What `bytes` failed with, be it the source or who reads; null as long as it did not. */
   failure(): unknown
   /** Once `bytes` is read to its end. */
   result(): { sizeBytes: number; sha256: string }

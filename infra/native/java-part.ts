@@ -1,0 +1,103 @@
+import { execFileSync, spawn } from 'node:child_process'
+import type { ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { closeSync, existsSync, openSync } from 'node:fs'
+import { createServer } from 'node:net'
+import type { AddressInfo } from 'node:net'
+import { join } from 'node:path'
+import { PartMissing } from './part.ts'
+import type { Part } from './part.ts'
+import { within } from './state.ts'
+
+const START_TIMEOUT_MS = 90_000
+const STOP_TIMEOUT_MS = 10_000
+/** Of util-linux; it becomes the program that it starts, which Linux then kills when its parent dies. */
+const SETPRIV = '/usr/bin/setpriv'
+
+/** Throws `PartMissing` where there is no Java of that version or a newer one. */
+export function needJava(version: number): void {
+  let said = ''
+  try {
+    said = execFileSync('java', ['--version'], { encoding: 'utf8', stdio: 'pipe', timeout: 20_000 })
+  } catch {
+    // None, or one that is too old to know the option.
+  }
+  const found = Number(/\d+/.exec(said)?.[0] ?? 0)
+  if (found < version) {
+    throw new PartMissing(
+      `Java ${version} is needed, found ${found || 'none'}: apt install openjdk-${version}-jre-headless`,
+    )
+  }
+}
+
+export async function freePort(): Promise<number> {
+  const server = createServer()
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  server.close()
+  await once(server, 'close')
+  return port
+}
+
+/**
+ * Runs a server of the JVM as a part; it writes to `server.log` of `dir`. Where Linux does not see to it that it dies with
+ * this process, it is killed when this process exits in order.
+ */
+export async function startJava(
+  about: Pick<Part, 'name' | 'label' | 'variable' | 'url'>,
+  options: {
+    readonly dir: string
+    /** Of `java`. */
+    readonly args: readonly string[]
+    /** Whether it serves. */
+    readonly isUp: () => Promise<boolean>
+  },
+): Promise<Part> {
+  const logPath = join(options.dir, 'server.log')
+  let child: ChildProcess
+
+  async function start(): Promise<void> {
+    const log = openSync(logPath, 'a')
+    const dying = existsSync(SETPRIV) ? [SETPRIV, '--pdeathsig', 'KILL'] : []
+    const [command, ...args] = [...dying, 'java', ...options.args] as [string, ...string[]]
+    child = spawn(command, args, { cwd: options.dir, stdio: ['ignore', log, log] })
+    closeSync(log)
+    const failed = new Promise<never>((_, reject) => child.once('error', reject))
+    const up = within(START_TIMEOUT_MS, async () => {
+      if (child.exitCode !== null)
+        throw new Error(`${about.label} ended with ${child.exitCode}: see ${logPath}`)
+      return await options.isUp().catch(() => false)
+    })
+    if (!(await Promise.race([up, failed]))) {
+      await end('SIGKILL')
+      throw new Error(`${about.label} does not serve after ${START_TIMEOUT_MS} ms: see ${logPath}`)
+    }
+  }
+  async function end(signal: NodeJS.Signals): Promise<void> {
+    if (child.exitCode !== null || child.signalCode !== null) return
+    const ended = once(child, 'exit')
+    child.kill(signal)
+    await ended
+  }
+  const killAtExit = () => child.kill('SIGKILL')
+  process.on('exit', killAtExit)
+  await start()
+  return {
+    ...about,
+    get process() {
+      return child
+    },
+    kill: async () => await end('SIGKILL'),
+    async restart() {
+      await end('SIGKILL')
+      await start()
+    },
+    async stop() {
+      const overdue = setTimeout(() => child.kill('SIGKILL'), STOP_TIMEOUT_MS)
+      await end('SIGTERM')
+      clearTimeout(overdue)
+      process.off('exit', killAtExit)
+    },
+  }
+}
