@@ -51,6 +51,8 @@ export interface ConnectorLimits {
   readonly maxDocumentBytes: number
   /** Hosts that an https `uri` may name. */
   readonly uriHosts: readonly string[]
+  /** A part of `chunks` is at most so long; default `MAX_INLINE_BYTES`. */
+  readonly maxPartBytes?: number
 }
 
 export interface StatusParts {

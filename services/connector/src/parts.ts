@@ -7,11 +7,15 @@ const LENGTH_BYTES = 5
 const CHUNK_BYTES = 64
 
 /**
- * Parts of at most `MAX_INLINE_BYTES` encoded, `commonBytes` of which each repeats of its document. Throws `fields_too_large` where
+ * Parts of at most `maxBytes` encoded, `commonBytes` of which each repeats of its document. Throws `fields_too_large` where
  * that alone takes half of it, `empty` of nothing.
  */
-export function toParts(chunks: readonly Chunk[], commonBytes: number): Chunk[][] {
-  if (commonBytes > MAX_INLINE_BYTES / 2)
+export function toParts(
+  chunks: readonly Chunk[],
+  commonBytes: number,
+  maxBytes = MAX_INLINE_BYTES,
+): Chunk[][] {
+  if (commonBytes > maxBytes / 2)
     throw invalid('fields_too_large', `title, metadata and access list take ${commonBytes} bytes`, 413)
   const parts: Chunk[][] = []
   let sizeBytes = Number.POSITIVE_INFINITY
@@ -19,7 +23,7 @@ export function toParts(chunks: readonly Chunk[], commonBytes: number): Chunk[][
     const own =
       Buffer.byteLength(chunk.text) +
       chunk.headings.reduce((sum, heading) => sum + Buffer.byteLength(heading) + LENGTH_BYTES, CHUNK_BYTES)
-    if (sizeBytes + own > MAX_INLINE_BYTES) {
+    if (sizeBytes + own > maxBytes) {
       parts.push([])
       sizeBytes = commonBytes + CHUNK_BYTES
     }

@@ -2,11 +2,12 @@ import { createHash } from 'node:crypto'
 import { createCodec } from '@aquifer/contracts/avro'
 import { readDocumentEvent } from '@aquifer/contracts/document-input'
 import type { DocumentEvent } from '@aquifer/contracts/document-input'
-import { topics, VERSION_HEADER } from '@aquifer/contracts/topics'
+import { indexedEvent } from '@aquifer/contracts/indexed-event'
+import { REPLAYED_AT_HEADER, topics, VERSION_HEADER } from '@aquifer/contracts/topics'
 import { parseTopicKey } from '@aquifer/contracts/keys'
 import type { Document } from '@aquifer/contracts/types'
 import { formatVersion, parseVersion } from '@aquifer/contracts/version'
-import { deadLetter } from '@aquifer/event-log/dead-letter'
+import { deadLetter, isReplay } from '@aquifer/event-log/dead-letter'
 import type { Batch, LogRecord, Subscription } from '@aquifer/event-log/port'
 import { mapLimited } from '@aquifer/runtime/concurrency'
 import { AquiferError, errorMessage, invalid, isMessageFault } from '@aquifer/runtime/errors'
@@ -34,6 +35,10 @@ export interface ConnectorService {
 
 const UNREACHABLE = 'uri_unavailable'
 const MAX_FETCHES = 4
+/** What a parser is stopped for may be the moment's: a fresh worker tries once more before it is the document's own fault. */
+const STOPPED = ['timeout', 'out_of_memory']
+const MAX_PARSES = 2
+const MAX_MESSAGE = 1000
 
 /** Documents of one batch under way at once: parsing waits for the pool, writing for the stores. */
 const CONCURRENCY = 4
@@ -43,6 +48,8 @@ interface Source {
   readonly version: string
   readonly chunksTopic: string
   readonly signal: AbortSignal
+  /** How often the step under way was tried. */
+  attempts: number
 }
 
 export function createConnectorService(deps: ConsumerDeps): ConnectorService {
@@ -54,7 +61,7 @@ export function createConnectorService(deps: ConsumerDeps): ConnectorService {
   const recovery = createRecovery(
     deps,
     async (record, version, signal) =>
-      await processRecord({ record, version, chunksTopic: topics.chunksBulk.name, signal }),
+      await processRecord({ record, version, chunksTopic: topics.chunksBulk.name, signal, attempts: 1 }),
   )
 
   const steady = createSteady('connector', deps)
@@ -83,7 +90,7 @@ export function createConnectorService(deps: ConsumerDeps): ConnectorService {
       // A replay that we did not write: it has no version, so there is no attempt to settle.
       return await steady(signal, () => deadLetter(log, topics.documentsDlq.name, record, error))
     }
-    await processRecord({ record, chunksTopic, version, signal })
+    await processRecord({ record, chunksTopic, version, signal, attempts: 1 })
   }
 
   async function processRecord(source: Source): Promise<void> {
@@ -140,13 +147,14 @@ export function createConnectorService(deps: ConsumerDeps): ConnectorService {
     const known = await steady(signal, async () => (await registry.lookUp(tenant, [id])).get(id))
     if (known?.floor && version <= known.floor) return
     const { access, open } = event.document
-    const before = known?.latest && known.latest.version >= version ? { ...known, latest: null } : known
+    // Of this very version, what was refused before holds the list that it was refused for.
+    const before = known?.latest && known.latest.version > version ? { ...known, latest: null } : known
     if (access === null && !open && before && isRestricted(before)) throw accessRequired(id)
     await steady(signal, () =>
-      registry.recordAttempt(tenant, id, attemptOf(event.document, version, 'queued')),
+      registry.recordAttempt(tenant, id, attemptOf(source, event.document, 'queued')),
     )
     probe('queued', id)
-    const document = event.kind === 'fetch' ? await fetchContent(event, version, signal) : event.document
+    const document = event.kind === 'fetch' ? await fetchContent(source, event) : event.document
     const bytes = await steady(signal, () => contentOf(document))
     const key = { tenant, documentId: id, version }
     await steady(signal, () =>
@@ -158,7 +166,7 @@ export function createConnectorService(deps: ConsumerDeps): ConnectorService {
       }),
     )
     probe('source', id)
-    const parsed = await parse(document, bytes, signal)
+    const parsed = await parse(source, document, bytes)
     if (parsed.guard.action === 'quarantine') {
       throw new AquiferError(
         'quarantined',
@@ -179,23 +187,26 @@ export function createConnectorService(deps: ConsumerDeps): ConnectorService {
       guard: parsed.guard.verdicts,
       publishedAt: document.publishedAt,
     }
+    const replayed = isReplay(source.record)
+      ? { [REPLAYED_AT_HEADER]: String(source.record.appendTimeMs) }
+      : {}
     const commonBytes = chunksCodec.encode({ ...common, part: 0, parts: 1, chunks: [] }).length
-    const records = toParts(parsed.chunks, commonBytes).map((chunks, part, parts) => {
-      const value = chunksCodec.encode({ ...common, part, parts: parts.length, chunks })
-      return { key: source.record.key, value, headers: { traceparent } }
-    })
+    const records = toParts(parsed.chunks, commonBytes, deps.limits.maxPartBytes).map(
+      (chunks, part, parts) => {
+        const value = chunksCodec.encode({ ...common, part, parts: parts.length, chunks })
+        return { key: source.record.key, value, headers: { traceparent, ...replayed } }
+      },
+    )
     await steady(signal, () => log.append(source.chunksTopic, records))
     probe('chunks', id)
   }
 
-  async function parse(document: Document, bytes: Buffer, signal: AbortSignal) {
+  async function parse(source: Source, { contentType, filename, title }: Document, bytes: Buffer) {
+    const { signal } = source
     const stopTimer = metrics.parseSeconds.startTimer()
     try {
-      return await steady(signal, () =>
-        deps.parsePool.parse(
-          { bytes, contentType: document.contentType, filename: document.filename, title: document.title },
-          signal,
-        ),
+      return await tried(source, MAX_PARSES, STOPPED, () =>
+        deps.parsePool.parse({ bytes, contentType, filename, title }, signal),
       )
     } finally {
       stopTimer()
@@ -204,18 +215,31 @@ export function createConnectorService(deps: ConsumerDeps): ConnectorService {
 
   /** A host elsewhere is the document's own affair: it is asked a few times, then the document fails, so that no other waits for it. */
   async function fetchContent(
+    source: Source,
     event: Extract<DocumentEvent, { kind: 'fetch' }>,
-    version: string,
-    signal: AbortSignal,
   ): Promise<Document> {
     const url = checkUri(event.uri, deps.limits.uriHosts)
-    for (let attempt = 1; ; attempt++) {
+    return await tried(source, MAX_FETCHES, [UNREACHABLE], () =>
+      fetchOnce(event, url, source.version, source.signal),
+    )
+  }
+
+  /** A dependency is waited for; a failure of one of the codes is tried again, so often in all. */
+  async function tried<T>(
+    source: Source,
+    max: number,
+    codes: readonly string[],
+    step: () => Promise<T>,
+  ): Promise<T> {
+    const { signal } = source
+    for (source.attempts = 1; ; source.attempts++) {
       try {
-        return await steady(signal, () => fetchOnce(event, url, version, signal))
+        return await steady(signal, step)
       } catch (error) {
-        const again = error instanceof AquiferError && error.code === UNREACHABLE && attempt < MAX_FETCHES
+        const again = error instanceof AquiferError && codes.includes(error.code) && source.attempts < max
         if (!again) throw error
-        await deps.clock.sleep(backoffMs(attempt, deps.random), signal)
+        logger.warn({ code: error.code, attempt: source.attempts }, `tried again: ${error.message}`)
+        await deps.clock.sleep(backoffMs(source.attempts, deps.random), signal)
       }
     }
   }
@@ -266,40 +290,36 @@ export function createConnectorService(deps: ConsumerDeps): ConnectorService {
     const state = error.code === 'quarantined' ? 'quarantined' : 'failed'
     const dlq = topics.documentsDlq.name
     metrics.deadLetters.inc({ topic: dlq, code: error.code })
-    await steady(signal, () => deadLetter(log, dlq, record, error))
+    await steady(signal, () => deadLetter(log, dlq, record, error, source.attempts))
     probe('dlq', named?.id ?? '')
     if (!named) return
     const document = event && event.kind !== 'delete' ? event.document : null
-    const before = (await steady(signal, () => registry.lookUp(named.tenant, [named.id]))).get(named.id)
-    const failure = { code: error.code, message: error.message }
-    await steady(signal, () =>
-      registry.recordAttempt(named.tenant, named.id, {
-        ...attemptOf(document, version, state),
-        // What was refused or did not read says nothing of who may read: the list that held goes on holding.
-        access: document?.open ? null : (document?.access ?? before?.latest?.access ?? null),
-        error: failure,
-      }),
-    )
+    const known = async () => (await registry.lookUp(named.tenant, [named.id])).get(named.id)
+    const before = await steady(signal, known)
+    const failure = { code: error.code, message: error.message.slice(0, MAX_MESSAGE) }
+    const attempt = {
+      ...attemptOf(source, document, state),
+      // What was refused or did not read says nothing of who may read: the list that held goes on holding.
+      access: document?.open ? null : (document?.access ?? before?.latest?.access ?? null),
+      error: failure,
+    }
+    await steady(signal, () => registry.recordAttempt(named.tenant, named.id, attempt))
     probe('failed', named.id)
     metrics.documents.inc({ state })
-    // Looked up again: the record that stays in the compacted topic should say what is visible now.
-    const visible = await steady(
-      signal,
-      async () => (await registry.lookUp(named.tenant, [named.id])).get(named.id)?.visible,
+    const visible = (await steady(signal, known))?.visible ?? null
+    const { publishedAt } = attempt
+    const value = indexed.encode(
+      indexedEvent({
+        version,
+        state,
+        error: failure,
+        visible,
+        embedder: null,
+        reusedVectors: 0,
+        publishedAt,
+        settledAt: deps.clock.now(),
+      }),
     )
-    const value = indexed.encode({
-      visibleVersion: visible?.version ?? null,
-      visibleBuild: visible?.build ?? null,
-      version,
-      state,
-      errorCode: failure.code,
-      errorMessage: failure.message,
-      chunks: visible?.chunks ?? 0,
-      embedder: null,
-      reusedVectors: 0,
-      publishedAt: document?.publishedAt ?? record.appendTimeMs,
-      settledAt: deps.clock.now(),
-    })
     const headers =
       record.headers['traceparent'] === undefined ? {} : { traceparent: record.headers['traceparent'] }
     await steady(signal, () => log.append(topics.indexed.name, [{ key: record.key, value, headers }]))
@@ -332,8 +352,9 @@ export function createConnectorService(deps: ConsumerDeps): ConnectorService {
 }
 
 function versionOf(record: LogRecord): string {
-  const origin = record.headers[VERSION_HEADER]
-  if (origin === undefined || !record.topic.endsWith('.retry')) return formatVersion(record)
+  if (!isReplay(record)) return formatVersion(record)
+  // Without its origin's version it would count as new, and win over what came after it.
+  const origin = record.headers[VERSION_HEADER] ?? ''
   parseVersion(origin)
   return origin
 }
@@ -346,7 +367,7 @@ function nameOf(record: LogRecord): { tenant: string; id: string } | null {
   }
 }
 
-function attemptOf(document: Document | null, version: string, state: Attempt['state']): Attempt {
+function attemptOf({ record, version }: Source, document: Document | null, state: Attempt['state']): Attempt {
   return {
     version,
     state,
@@ -354,5 +375,6 @@ function attemptOf(document: Document | null, version: string, state: Attempt['s
     contentType: document?.contentType ?? null,
     access: document?.access ?? null,
     publishedAt: document?.publishedAt ?? parseVersion(version).appendTimeMs,
+    ...(isReplay(record) ? { replayedAt: record.appendTimeMs } : {}),
   }
 }

@@ -1,7 +1,7 @@
 import { pointId } from '@aquifer/contracts/keys'
 import type { Chunk } from '@aquifer/contracts/types'
 import type { Embedder, Embedding, Lane, Passage } from '@aquifer/models/embedder'
-import type { Registry } from '@aquifer/stores/registry'
+import type { DocumentRecord } from '@aquifer/stores/registry'
 import type { Point, VectorIndex } from '@aquifer/stores/vector-index'
 import { passageContext } from '@aquifer/text/passage'
 import { terms } from '@aquifer/text/terms'
@@ -18,17 +18,11 @@ function passageKey(title: string | null, { headings, text }: Pick<Chunk, 'headi
  * Makes the points of parts. Text that the visible version already holds under the same title and headings keeps its
  * vectors (the collection has one embedder fingerprint); all other texts are embedded in one call.
  */
-export function createPointMaker({
-  index,
-  registry,
-  embedder,
-}: {
-  index: VectorIndex
-  registry: Registry
-  embedder: Embedder
-}) {
-  async function known(part: Part): Promise<Map<string, Vectors>> {
-    const visible = (await registry.lookUp(part.tenant, [part.documentId])).get(part.documentId)?.visible
+export function createPointMaker({ index, embedder }: { index: VectorIndex; embedder: Embedder }) {
+  async function vectorsHeld(
+    part: Part,
+    visible: DocumentRecord['visible'] | undefined,
+  ): Promise<Map<string, Vectors>> {
     if (!visible) return new Map()
     const points = await index.fetch(
       {
@@ -44,10 +38,11 @@ export function createPointMaker({
 
   return async (
     parts: readonly Part[],
+    known: ReadonlyMap<Part, DocumentRecord>,
     lane: Lane,
     signal: AbortSignal,
   ): Promise<{ points: Point[]; reused: number }[]> => {
-    const vectors = await Promise.all(parts.map(known))
+    const vectors = await Promise.all(parts.map((part) => vectorsHeld(part, known.get(part)?.visible)))
     const missing = new Map<string, Passage>()
     parts.forEach(({ chunks }, p) => {
       for (const chunk of chunks.chunks) {

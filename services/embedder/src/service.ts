@@ -1,4 +1,5 @@
 import { createCodec } from '@aquifer/contracts/avro'
+import { indexedEvent } from '@aquifer/contracts/indexed-event'
 import { topicKey } from '@aquifer/contracts/keys'
 import { topics } from '@aquifer/contracts/topics'
 import type { Batch, EventLog, LogRecord, Subscription } from '@aquifer/event-log/port'
@@ -13,7 +14,7 @@ import type { Probe } from '@aquifer/runtime/probe'
 import { createSteady } from '@aquifer/runtime/retry'
 import type { Tracing } from '@aquifer/runtime/tracing'
 import type { DocumentFiles } from '@aquifer/stores/document-files'
-import type { Registry } from '@aquifer/stores/registry'
+import type { Attempt, DocumentRecord, Registry } from '@aquifer/stores/registry'
 import type { Point, VectorIndex } from '@aquifer/stores/vector-index'
 import { deadLetter } from '@aquifer/event-log/dead-letter'
 import { readWork } from './work.ts'
@@ -83,11 +84,10 @@ export function createEmbedderService(deps: EmbedderDeps): EmbedderService {
         await reject(batch, record, error)
       }
     }
-    const wanted = new Set<Part>()
-    for (const item of work) {
-      if (item.kind === 'part' && (await steady(batch.signal, () => isWanted(item)))) wanted.add(item)
-    }
-    const made = await embedParts(batch, lane, [...wanted])
+    const parts = work.filter((item) => item.kind === 'part')
+    const known = await steady(batch.signal, () => lookUp(parts))
+    const wanted = new Set(parts.filter((part) => isWanted(part, known.get(part))))
+    const made = await embedParts(batch, lane, [...wanted], known)
     const points = [...made.values()].flatMap((entry) => entry.points)
     for (let from = 0; from < points.length; from += index.limits.maxBatchPoints) {
       await steady(batch.signal, () => index.upsert(points.slice(from, from + index.limits.maxBatchPoints)))
@@ -106,56 +106,55 @@ export function createEmbedderService(deps: EmbedderDeps): EmbedderService {
     for (const item of work) probe('commit', item.documentId)
   }
 
+  /** How the documents of parts stand, in one look-up a tenant. */
+  async function lookUp(parts: readonly Part[]): Promise<Map<Part, DocumentRecord>> {
+    const known = new Map<Part, DocumentRecord>()
+    for (const [tenant, owned] of Map.groupBy(parts, (part) => part.tenant)) {
+      const records = await registry.lookUp(tenant, [...new Set(owned.map(({ documentId }) => documentId))])
+      for (const part of owned) {
+        const record = records.get(part.documentId)
+        if (record) known.set(part, record)
+      }
+    }
+    return known
+  }
+
   /** The points of parts, their texts embedded together. A part that the model refuses is dead-lettered, and left out. */
   async function embedParts(
     batch: Batch,
     lane: DocumentLane,
     parts: readonly Part[],
+    known: ReadonlyMap<Part, DocumentRecord>,
+    attempt = 1,
   ): Promise<Map<Part, Made>> {
     if (parts.length === 0) return new Map()
     const stopTimer = metrics.embedSeconds.startTimer({ lane })
     try {
-      const made = await steady(batch.signal, () => makePoints(parts, lane, batch.signal))
+      const made = await steady(batch.signal, () => makePoints(parts, known, lane, batch.signal))
       return new Map(parts.map((part, i) => [part, made[i]!]))
     } catch (error) {
       if (!isMessageFault(error)) throw error
       if (parts.length > 1) {
-        const halves = [parts.slice(0, parts.length >> 1), parts.slice(parts.length >> 1)]
-        const made = [await embedParts(batch, lane, halves[0]!), await embedParts(batch, lane, halves[1]!)]
-        return new Map(made.flatMap((half) => [...half]))
+        const made = new Map<Part, Made>()
+        for (const half of [parts.slice(0, parts.length >> 1), parts.slice(parts.length >> 1)])
+          for (const entry of await embedParts(batch, lane, half, known, attempt + 1)) made.set(...entry)
+        return made
       }
-      await failPart(batch, parts[0]!, error)
+      await failPart(batch, parts[0]!, error, attempt)
       return new Map()
     } finally {
       stopTimer()
     }
   }
 
-  async function failPart(batch: Batch, part: Part, cause: AquiferError): Promise<void> {
-    const { version, title, contentType, access, publishedAt } = part.chunks
+  async function failPart(batch: Batch, part: Part, cause: AquiferError, attempts: number): Promise<void> {
     const error = { code: cause.code, message: cause.message }
-    await reject(batch, part.record, cause)
+    await reject(batch, part.record, cause, attempts)
     await steady(batch.signal, () =>
-      registry.recordAttempt(part.tenant, part.documentId, {
-        version,
-        state: 'failed',
-        error,
-        title,
-        contentType,
-        access,
-        publishedAt,
-      }),
+      registry.recordAttempt(part.tenant, part.documentId, { ...attemptOf(part, 'failed'), error }),
     )
     await steady(batch.signal, () => appendIndexed(part, 'failed', error, 0))
     metrics.documents.inc({ state: 'failed' })
-  }
-
-  /** False for a version that can no longer become visible. */
-  async function isWanted({ tenant, documentId, chunks }: Part): Promise<boolean> {
-    const known = (await registry.lookUp(tenant, [documentId])).get(documentId)
-    if (!known) return true
-    if (known.floor !== null && chunks.version <= known.floor) return false
-    return known.visible === null || chunks.version >= known.visible.version
   }
 
   async function finishPart(batch: Batch, part: Part, reused: number): Promise<void> {
@@ -163,8 +162,8 @@ export function createEmbedderService(deps: EmbedderDeps): EmbedderService {
     const { version, build } = chunks
     if (!(await steady(batch.signal, () => isComplete(part)))) {
       // Another version may have won, and cleaned up, while these points were on their way.
-      if (!(await steady(batch.signal, () => isWanted(part))))
-        await steady(batch.signal, () => removeLoser(part))
+      const known = (await steady(batch.signal, () => lookUp([part]))).get(part)
+      if (!isWanted(part, known)) await steady(batch.signal, () => removeLoser(part))
       return
     }
     const indexedAt = deps.clock.now()
@@ -187,6 +186,9 @@ export function createEmbedderService(deps: EmbedderDeps): EmbedderService {
       await steady(batch.signal, () => removeLoser(part))
       return
     }
+    // Visible already, its replay is settled by this alone.
+    if (!result.flipped)
+      await steady(batch.signal, () => registry.recordAttempt(tenant, documentId, attemptOf(part, 'indexed')))
     await steady(batch.signal, () => appendIndexed(part, 'indexed', null, reused))
     probe('indexed', documentId)
     await steady(batch.signal, async () => {
@@ -246,19 +248,18 @@ export function createEmbedderService(deps: EmbedderDeps): EmbedderService {
       item.record.headers['traceparent'],
       { 'aquifer.state': state },
       async (trace) => {
-        const value = indexed.encode({
-          visibleVersion: visible?.version ?? null,
-          visibleBuild: visible?.build ?? null,
-          version,
-          state,
-          errorCode: error?.code ?? null,
-          errorMessage: error?.message ?? null,
-          chunks: visible?.chunks ?? 0,
-          embedder: deps.embedder.fingerprint,
-          reusedVectors,
-          publishedAt: item.kind === 'delete' ? item.record.appendTimeMs : item.chunks.publishedAt,
-          settledAt: deps.clock.now(),
-        })
+        const value = indexed.encode(
+          indexedEvent({
+            version,
+            state,
+            error,
+            visible,
+            embedder: deps.embedder.fingerprint,
+            reusedVectors,
+            publishedAt: item.kind === 'delete' ? item.record.appendTimeMs : item.chunks.publishedAt,
+            settledAt: deps.clock.now(),
+          }),
+        )
         await log.append(topics.indexed.name, [
           { key: item.record.key, value, headers: { traceparent: trace.traceparent } },
         ])
@@ -270,14 +271,14 @@ export function createEmbedderService(deps: EmbedderDeps): EmbedderService {
     )
   }
 
-  async function reject(batch: Batch, record: LogRecord, error: unknown): Promise<void> {
+  async function reject(batch: Batch, record: LogRecord, error: unknown, attempts = 1): Promise<void> {
     if (!isMessageFault(error)) throw error
     logger.warn(
       { err: error, topic: record.topic, partition: record.partition, offset: record.offset },
       'dead-lettered',
     )
     metrics.deadLetters.inc({ topic: topics.chunksDlq.name, code: error.code })
-    await steady(batch.signal, () => deadLetter(log, topics.chunksDlq.name, record, error))
+    await steady(batch.signal, () => deadLetter(log, topics.chunksDlq.name, record, error, attempts))
   }
 
   return {
@@ -285,6 +286,7 @@ export function createEmbedderService(deps: EmbedderDeps): EmbedderService {
       for (const [topic, lane] of [
         [topics.chunks.name, 'interactive'],
         [topics.chunksBulk.name, 'bulk'],
+        [topics.chunksRetry.name, 'bulk'],
       ] as const) {
         const options = {
           group: deps.group,
@@ -301,4 +303,17 @@ export function createEmbedderService(deps: EmbedderDeps): EmbedderService {
       await Promise.all(subscriptions.map(async (subscription) => await subscription.stop()))
     },
   }
+}
+
+/** False for a version that can no longer become visible. */
+function isWanted({ chunks }: Part, known: DocumentRecord | undefined): boolean {
+  if (!known) return true
+  if (known.floor !== null && chunks.version <= known.floor) return false
+  return known.visible === null || chunks.version >= known.visible.version
+}
+
+function attemptOf({ chunks, replayedAt }: Part, state: 'indexed' | 'failed'): Attempt {
+  const { version, title, contentType, access, publishedAt } = chunks
+  const attempt = { version, state, title, contentType, access, publishedAt }
+  return replayedAt === null ? attempt : { ...attempt, replayedAt }
 }

@@ -26,10 +26,10 @@ export function isOrphan(
   if (visible && build.version === visible.version && build.build === visible.build) return false
   if (visible && build.version <= visible.version) return true
   if (record?.floor && build.version <= record.floor) return true
-  const settled = record?.latest?.version === build.version && record.latest.state !== 'queued'
+  // A queued version is on its way, however old: a replay, or one whose chunks were made again.
+  if (record?.latest?.version === build.version) return record.latest.state !== 'queued'
   // Chunks are kept for so long: what has not become visible by then cannot be completed any more.
-  const expired = now - parseVersion(build.version).appendTimeMs > CHUNKS_RETENTION_MS
-  return settled || expired
+  return now - parseVersion(build.version).appendTimeMs > CHUNKS_RETENTION_MS
 }
 
 /** Goes through the index now and then and removes orphans. Returns how many builds went, when run at once. */

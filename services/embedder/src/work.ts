@@ -1,8 +1,9 @@
 import { createCodec } from '@aquifer/contracts/avro'
 import { parseTopicKey } from '@aquifer/contracts/keys'
-import { VERSION_HEADER } from '@aquifer/contracts/topics'
+import { REPLAYED_AT_HEADER, VERSION_HEADER } from '@aquifer/contracts/topics'
 import type { Chunks } from '@aquifer/contracts/types'
 import { parseVersion } from '@aquifer/contracts/version'
+import { isReplay } from '@aquifer/event-log/dead-letter'
 import type { LogRecord } from '@aquifer/event-log/port'
 import { invalid } from '@aquifer/runtime/errors'
 
@@ -16,6 +17,8 @@ interface About {
 export interface Part extends About {
   readonly kind: 'part'
   readonly chunks: Chunks
+  /** Of a replay alone, when it was put on a retry topic: milliseconds since the epoch. */
+  readonly replayedAt: number | null
 }
 
 /** Everything at or below `version` is deleted. */
@@ -41,5 +44,11 @@ export function readWork(record: LogRecord): Work {
   }
   const chunks = codec.decode(record.value)
   parseVersion(chunks.version)
-  return { kind: 'part', tenant, documentId, chunks, record }
+  return { kind: 'part', tenant, documentId, chunks, replayedAt: replayedAt(record), record }
+}
+
+function replayedAt(record: LogRecord): number | null {
+  if (isReplay(record)) return record.appendTimeMs
+  const time = Number(record.headers[REPLAYED_AT_HEADER])
+  return Number.isSafeInteger(time) ? time : null
 }

@@ -107,7 +107,7 @@ export function createEvaluatorService(deps: EvaluatorDeps): EvaluatorService {
       subscription = await log.subscribe(
         {
           group: EVALUATOR_GROUP,
-          topics: [topics.answersSampled.name],
+          topics: [topics.answersSampled.name, topics.answersSampledRetry.name],
           maxBatchRecords: 16,
           onError: (error: unknown) => logger.error({ err: error }, 'evaluator'),
         },
