@@ -79,9 +79,13 @@ export interface DocumentSource {
 
 /**
  * Reads a record that anyone may have written: Avro in the wire format, CloudEvents in binary mode (`ce_*` headers, and
- * those of a raw upload), or the JSON of `POST /v1/documents`. The key names the document. Throws what belongs in the dead-letter queue.
+ * those of a raw upload), or the JSON of `POST /v1/documents`. The key names the document. Throws what belongs in the dead-letter queue,
+ * and what the codec does where it cannot ask for a schema.
  */
-export function readDocumentEvent(record: DocumentSource, codec: Codec<Document>): DocumentEvent {
+export async function readDocumentEvent(
+  record: DocumentSource,
+  codec: Codec<Document>,
+): Promise<DocumentEvent> {
   const { tenant, id } = parseTopicKey(record.key)
   if (record.value === null) return { kind: 'delete', tenant, id }
   // Whatever case a client writes them in.
@@ -93,7 +97,7 @@ export function readDocumentEvent(record: DocumentSource, codec: Codec<Document>
     return { kind: 'publish', tenant, id, document }
   }
   if (record.value[0] === 0) {
-    const document = checkFields(codec.decode(record.value))
+    const document = checkFields(await codec.decode(record.value))
     checkSameId(document.id, id)
     const blob = document.blob
     if ((document.content === null) === (blob === null))

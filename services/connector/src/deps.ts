@@ -1,3 +1,4 @@
+import type { Schemas } from '@aquifer/contracts/avro'
 import type { EventLog } from '@aquifer/event-log/port'
 import type { Clock } from '@aquifer/runtime/clock'
 import type { Logger } from '@aquifer/runtime/logger'
@@ -12,6 +13,8 @@ import type { ParsePool } from './parse-pool.ts'
 
 interface CommonDeps {
   readonly log: EventLog
+  /** Left out: the offline ones. */
+  readonly schemas?: Schemas
   readonly registry: Registry
   readonly blobs: Blobs
   readonly files: DocumentFiles

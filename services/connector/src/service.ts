@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { createCodec } from '@aquifer/contracts/avro'
+import { offlineSchemas } from '@aquifer/contracts/avro'
 import { readDocumentEvent } from '@aquifer/contracts/document-input'
 import type { DocumentEvent } from '@aquifer/contracts/document-input'
 import { indexedEvent } from '@aquifer/contracts/indexed-event'
@@ -53,10 +53,10 @@ interface Source {
 }
 
 export function createConnectorService(deps: ConsumerDeps): ConnectorService {
-  const { log, registry, files, blobs, metrics, logger, probe } = deps
-  const documents = createCodec('documents')
-  const chunksCodec = createCodec('chunks')
-  const indexed = createCodec('indexed')
+  const { log, registry, files, blobs, metrics, logger, probe, schemas = offlineSchemas } = deps
+  const documents = schemas.codec('documents')
+  const chunksCodec = schemas.codec('chunks')
+  const indexed = schemas.codec('indexed')
   const subscriptions: Subscription[] = []
   const recovery = createRecovery(
     deps,
@@ -97,7 +97,7 @@ export function createConnectorService(deps: ConsumerDeps): ConnectorService {
     const { record, signal } = source
     let event: DocumentEvent
     try {
-      event = readDocumentEvent(record, documents)
+      event = await steady(signal, () => readDocumentEvent(record, documents))
     } catch (error) {
       if (!isMessageFault(error)) throw error
       return await reject(source, error, null)

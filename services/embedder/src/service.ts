@@ -1,4 +1,5 @@
-import { createCodec } from '@aquifer/contracts/avro'
+import { offlineSchemas } from '@aquifer/contracts/avro'
+import type { Schemas } from '@aquifer/contracts/avro'
 import { indexedEvent } from '@aquifer/contracts/indexed-event'
 import { topicKey } from '@aquifer/contracts/keys'
 import { topics } from '@aquifer/contracts/topics'
@@ -38,6 +39,8 @@ export interface EmbedderService {
 
 export interface EmbedderDeps {
   readonly log: EventLog
+  /** Left out: the offline ones. */
+  readonly schemas?: Schemas
   readonly index: VectorIndex
   readonly registry: Registry
   readonly files: DocumentFiles
@@ -66,8 +69,9 @@ interface Made {
 const BATCH_RECORDS: Record<DocumentLane, number> = { interactive: 16, bulk: 8 }
 
 export function createEmbedderService(deps: EmbedderDeps): EmbedderService {
-  const { log, index, registry, files, metrics, logger, probe } = deps
-  const indexed = createCodec('indexed')
+  const { log, index, registry, files, metrics, logger, probe, schemas = offlineSchemas } = deps
+  const chunksCodec = schemas.codec('chunks')
+  const indexed = schemas.codec('indexed')
   const makePoints = createPointMaker(deps)
   const sweeper = createSweeper(deps)
   const subscriptions: Subscription[] = []
@@ -78,7 +82,7 @@ export function createEmbedderService(deps: EmbedderDeps): EmbedderService {
     const work: Work[] = []
     for (const record of batch.records) {
       try {
-        const item = readWork(record)
+        const item = await steady(batch.signal, () => readWork(record, chunksCodec))
         if (item.kind === 'delete' || item.chunks.build === deps.build) work.push(item)
       } catch (error) {
         await reject(batch, record, error)

@@ -1,4 +1,4 @@
-import { createCodec } from '@aquifer/contracts/avro'
+import type { Codec } from '@aquifer/contracts/avro'
 import { parseTopicKey } from '@aquifer/contracts/keys'
 import { REPLAYED_AT_HEADER, VERSION_HEADER } from '@aquifer/contracts/topics'
 import type { Chunks } from '@aquifer/contracts/types'
@@ -29,10 +29,8 @@ export interface Deletion extends About {
 
 export type Work = Part | Deletion
 
-const codec = createCodec('chunks')
-
 /** Reads a record of `chunks`. Throws the message's own fault. */
-export function readWork(record: LogRecord): Work {
+export async function readWork(record: LogRecord, codec: Codec<Chunks>): Promise<Work> {
   const { tenant, id: documentId } = parseTopicKey(record.key)
   if (record.value === null) {
     const version = record.headers[VERSION_HEADER]
@@ -42,7 +40,7 @@ export function readWork(record: LogRecord): Work {
     parseVersion(version)
     return { kind: 'delete', tenant, documentId, version, record }
   }
-  const chunks = codec.decode(record.value)
+  const chunks = await codec.decode(record.value)
   parseVersion(chunks.version)
   return { kind: 'part', tenant, documentId, chunks, replayedAt: replayedAt(record), record }
 }

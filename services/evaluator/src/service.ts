@@ -1,4 +1,5 @@
-import { createCodec } from '@aquifer/contracts/avro'
+import { offlineSchemas } from '@aquifer/contracts/avro'
+import type { Schemas } from '@aquifer/contracts/avro'
 import { parseTopicKey, topicKey } from '@aquifer/contracts/keys'
 import { topics } from '@aquifer/contracts/topics'
 import type { Evaluation, SampledAnswer } from '@aquifer/contracts/types'
@@ -30,6 +31,8 @@ export interface EvaluatorService {
 
 export interface EvaluatorDeps {
   readonly log: EventLog
+  /** Left out: the offline ones. */
+  readonly schemas?: Schemas
   readonly answers: Answers
   readonly evaluate: Evaluate
   readonly clock: Clock
@@ -43,15 +46,15 @@ export const EVALUATOR_GROUP = 'aquifer.evaluator'
 const CONCURRENCY = 4
 
 export function createEvaluatorService(deps: EvaluatorDeps): EvaluatorService {
-  const { log, logger, metrics, tracing } = deps
-  const sampled = createCodec('answers.sampled')
-  const evaluations = createCodec('evaluations')
+  const { log, logger, metrics, tracing, schemas = offlineSchemas } = deps
+  const sampled = schemas.codec('answers.sampled')
+  const evaluations = schemas.codec('evaluations')
   let subscription: Subscription | null = null
 
   async function score(record: LogRecord, signal: AbortSignal): Promise<void> {
     if (record.value === null) return
     const { tenant } = parseTopicKey(record.key)
-    const answer = sampled.decode(record.value)
+    const answer = await sampled.decode(record.value)
     await tracing.span(
       'evaluate answer',
       record.headers['traceparent'],

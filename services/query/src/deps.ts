@@ -1,3 +1,4 @@
+import type { Schemas } from '@aquifer/contracts/avro'
 import type { EventLog } from '@aquifer/event-log/port'
 import type { Embedder } from '@aquifer/models/embedder'
 import type { Generator } from '@aquifer/models/generator'
@@ -13,6 +14,8 @@ import type { Prompt } from './gateway/prompt.ts'
 
 export interface QueryDeps {
   readonly log: EventLog
+  /** Left out: the offline ones. */
+  readonly schemas?: Schemas
   readonly index: VectorIndex
   readonly registry: Registry
   readonly answers: Answers

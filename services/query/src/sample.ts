@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { createCodec } from '@aquifer/contracts/avro'
+import { offlineSchemas } from '@aquifer/contracts/avro'
 import { topicKey } from '@aquifer/contracts/keys'
 import { topics } from '@aquifer/contracts/topics'
 import type { Answer, AnswerRecord, SampledAnswer } from '@aquifer/contracts/types'
@@ -19,8 +19,8 @@ export interface Sampler {
 const MAX_WAITING = 256
 
 export function createSampler(deps: QueryDeps): Sampler {
-  const { log, logger } = deps
-  const codec = createCodec('answers.sampled')
+  const { log, logger, schemas = offlineSchemas } = deps
+  const codec = schemas.codec('answers.sampled')
   const underWay = new Set<Promise<void>>()
   const stopping = new AbortController()
   const steady = createSteady('query', deps)

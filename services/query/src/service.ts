@@ -1,4 +1,4 @@
-import { createCodec } from '@aquifer/contracts/avro'
+import { offlineSchemas } from '@aquifer/contracts/avro'
 import { parseTopicKey } from '@aquifer/contracts/keys'
 import { topics } from '@aquifer/contracts/topics'
 import type { Batch, LogRecord, Subscription } from '@aquifer/event-log/port'
@@ -23,9 +23,9 @@ const PROJECTION_GROUP = 'aquifer.answers'
 const SAMPLING_DEADLINE_MS = 10_000
 
 export function createQueryService(deps: QueryDeps): QueryService {
-  const { log, answers, logger } = deps
-  const evaluations = createCodec('evaluations')
-  const feedback = createCodec('feedback')
+  const { log, answers, logger, schemas = offlineSchemas } = deps
+  const evaluations = schemas.codec('evaluations')
+  const feedback = schemas.codec('feedback')
   const sampler = createSampler(deps)
   let subscription: Subscription | null = null
 
@@ -33,8 +33,8 @@ export function createQueryService(deps: QueryDeps): QueryService {
     if (record.value === null) return
     const { tenant } = parseTopicKey(record.key)
     if (record.topic === topics.evaluations.name)
-      await answers.putEvaluation(tenant, evaluations.decode(record.value))
-    else await answers.putFeedback(tenant, feedback.decode(record.value))
+      await answers.putEvaluation(tenant, await evaluations.decode(record.value))
+    else await answers.putFeedback(tenant, await feedback.decode(record.value))
   }
 
   const steady = createSteady('query', deps)

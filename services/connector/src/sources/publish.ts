@@ -1,4 +1,4 @@
-import { createCodec } from '@aquifer/contracts/avro'
+import { offlineSchemas } from '@aquifer/contracts/avro'
 import { checkDocumentId, topicKey } from '@aquifer/contracts/keys'
 import { topics } from '@aquifer/contracts/topics'
 import type { DocumentInput } from '@aquifer/contracts/document-input'
@@ -24,8 +24,8 @@ export type PublishLane = 'interactive' | 'bulk'
  * by the consumer if the process dies in between.
  */
 export function createPublisher(deps: PublisherDeps) {
-  const { log, registry, clock, logger, probe } = deps
-  const codec = createCodec('documents')
+  const { log, registry, clock, logger, probe, schemas = offlineSchemas } = deps
+  const codec = schemas.codec('documents')
   const lanes = createLanes(clock)
   const inTurn = createTurns()
 

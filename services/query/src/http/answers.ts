@@ -1,5 +1,5 @@
 import { createRoute, z } from '@hono/zod-openapi'
-import { createCodec } from '@aquifer/contracts/avro'
+import { offlineSchemas } from '@aquifer/contracts/avro'
 import { topicKey } from '@aquifer/contracts/keys'
 import { topics } from '@aquifer/contracts/topics'
 import type { AnswerRecord, Evaluation } from '@aquifer/contracts/types'
@@ -36,8 +36,8 @@ const answerRoute = createRoute({
 const REDACTED = '[redacted]'
 
 export function answersRoutes(deps: QueryDeps): Routes {
-  const { answers, registry, log } = deps
-  const feedbackCodec = createCodec('feedback')
+  const { answers, registry, log, schemas = offlineSchemas } = deps
+  const feedbackCodec = schemas.codec('feedback')
 
   async function find(identity: Identity, id: string) {
     const stored = await answers.get(identity.tenant, id)
