@@ -22,8 +22,11 @@ export async function mapLimited<T, R>(
   return results
 }
 
-/** Runs the works of one key one after the other, in the order in which they were handed in; other keys do not wait. */
-export function createTurns(): <T>(key: string, work: () => Promise<T>) => Promise<T> {
+/** Runs the works of one key one after the other; other keys do not wait. */
+export type Turns = <T>(key: string, work: () => Promise<T>) => Promise<T>
+
+/** Turns within this process, in the order in which the works were handed in. */
+export function createTurns(): Turns {
   const last = new Map<string, Promise<unknown>>()
   return async (key, work) => {
     const before = last.get(key) ?? Promise.resolve()

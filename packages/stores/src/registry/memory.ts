@@ -1,5 +1,6 @@
 import { parseVersion } from '@aquifer/contracts/version'
 import type { Attempt, DocumentRecord, FlipResult, Registry, VisibleVersion } from './port.ts'
+import { readable } from './readable.ts'
 
 type Stand = Pick<DocumentRecord, 'visible' | 'floor' | 'latest'>
 const UNKNOWN: Stand = { visible: null, floor: null, latest: null }
@@ -120,11 +121,4 @@ function flipped({ visible, floor }: Stand, { version, build }: VisibleVersion):
     return { flipped: false, reason, winner: visible.version }
   }
   return { flipped: true, previous: visible && { version: visible.version, build: visible.build } }
-}
-
-function readable(
-  held: { readonly access: readonly string[] | null } | null,
-  groups: readonly string[] | null,
-): boolean {
-  return groups === null || !held?.access || held.access.some((group) => groups.includes(group))
 }
