@@ -23,6 +23,8 @@ export interface LogOptions {
   readonly maxRecordBytes?: number
   /** Default 1,000. */
   readonly maxAppendRecords?: number
+  /** Default `partitionOf`. Another one stands for producers whose client hashes keys otherwise. */
+  readonly partitioner?: typeof partitionOf
 }
 
 /** A log that this process keeps itself, so that retention and compaction are its own task. */
@@ -37,6 +39,7 @@ export interface EmbeddedEventLog extends EventLog {
  */
 export function createEmbeddedLog(storage: LogStorage, options: LogOptions): EmbeddedEventLog {
   const { clock, random = Math.random, maxRecordBytes = 1_000_000, maxAppendRecords = 1_000 } = options
+  const { partitioner = partitionOf } = options
   const groups = new Map<string, Group>()
   const subscriptions = new Set<Subscription>()
   const closing = new AbortController()
@@ -66,7 +69,7 @@ export function createEmbeddedLog(storage: LogStorage, options: LogOptions): Emb
       const message = `${records.length} records at once; the log takes ${maxAppendRecords}`
       throw invalid('append_too_large', message, 413)
     }
-    const runs = share(topic, records, maxRecordBytes)
+    const runs = share(topic, records, maxRecordBytes, partitioner)
     const appended = await storage.append(runs, clock.now())
     const positions: Position[] = []
     for (const [at, { partition, indices }] of runs.entries()) {
@@ -135,12 +138,17 @@ interface Run {
   readonly indices: number[]
 }
 
-function share(topic: Topic, records: readonly NewRecord[], maxBytes: number): Run[] {
+function share(
+  topic: Topic,
+  records: readonly NewRecord[],
+  maxBytes: number,
+  partitioner: typeof partitionOf,
+): Run[] {
   const runs = new Map<Partition, Run>()
   const count = topic.partitions.length
   const stored = records.map((record) => toStored(topic.spec, record, maxBytes))
   for (const [index, record] of stored.entries()) {
-    const partition = topic.partitions[record.key ? partitionOf(record.key, count) : topic.turn++ % count]!
+    const partition = topic.partitions[record.key ? partitioner(record.key, count) : topic.turn++ % count]!
     const run = runs.get(partition) ?? { partition, records: [], indices: [] }
     run.records.push(record)
     run.indices.push(index)

@@ -141,12 +141,11 @@ function best(points: readonly Point[], limit: number, score: (point: Point) => 
   return points
     .flatMap((point) => {
       const scored = score(point)
-      if (scored === null) return []
-      const { terms: _, ...rest } = point
-      return [{ ...structuredClone(rest), score: scored }]
+      return scored === null ? [] : [{ point, score: scored }]
     })
-    .sort((a, b) => b.score - a.score || bytewise(a.id, b.id))
+    .sort((a, b) => b.score - a.score || bytewise(a.point.id, b.point.id))
     .slice(0, limit)
+    .map(({ point: { terms: _, ...rest }, score }) => Object.assign(structuredClone(rest), { score }))
 }
 
 function bytewise(a: string, b: string): number {
