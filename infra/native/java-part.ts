@@ -40,19 +40,32 @@ export async function freePort(): Promise<number> {
   return port
 }
 
-/**
- * Runs a server of the JVM as a part; it writes to `server.log` of `dir`. Where Linux does not see to it that it dies with
- * this process, it is killed when this process exits in order.
- */
+/** Runs a server of the JVM as a part: `args` are those of `java`. */
 export async function startJava(
-  about: Pick<Part, 'name' | 'label' | 'variable' | 'url'>,
+  about: About,
+  options: { readonly args: readonly string[] } & Run,
+): Promise<Part> {
+  return await startProgram(about, { ...options, args: ['java', ...options.args] })
+}
+
+type About = Pick<Part, 'name' | 'label' | 'variable' | 'url'>
+interface Run {
+  readonly dir: string
+  /** Whether it serves. */
+  readonly isUp: () => Promise<boolean>
+}
+
+/**
+ * Runs a server as a part: `args` begin with the program; it writes to `server.log` of `dir`. Where Linux does not see to it
+ * that it dies with this process, it is killed when this process exits in order. Its standard input ends with this process.
+ */
+export async function startProgram(
+  about: About,
   options: {
-    readonly dir: string
-    /** Of `java`. */
     readonly args: readonly string[]
-    /** Whether it serves. */
-    readonly isUp: () => Promise<boolean>
-  },
+    /** Its environment; absent, that of this process. */
+    readonly env?: NodeJS.ProcessEnv
+  } & Run,
 ): Promise<Part> {
   const logPath = join(options.dir, 'server.log')
   let child: ChildProcess
@@ -60,8 +73,12 @@ export async function startJava(
   async function start(): Promise<void> {
     const log = openSync(logPath, 'a')
     const dying = existsSync(SETPRIV) ? [SETPRIV, '--pdeathsig', 'KILL'] : []
-    const [command, ...args] = [...dying, 'java', ...options.args] as [string, ...string[]]
-    child = spawn(command, args, { cwd: options.dir, stdio: ['ignore', log, log] })
+    const [command, ...args] = [...dying, ...options.args] as [string, ...string[]]
+    child = spawn(command, args, {
+      cwd: options.dir,
+      stdio: ['pipe', log, log],
+      ...(options.env && { env: options.env }),
+    })
     closeSync(log)
     const failed = new Promise<never>((_, reject) => child.once('error', reject))
     const up = within(START_TIMEOUT_MS, async () => {

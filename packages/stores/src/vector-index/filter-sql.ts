@@ -96,7 +96,7 @@ function sortable(value: Scalar): string[] {
 }
 
 /** IEEE 754 bits, turned so that they sort as unsigned: the sign flipped, of negative numbers all bits. */
-function sortableNumber(value: number): string {
+export function sortableNumber(value: number): string {
   const bits = Buffer.alloc(8)
   bits.writeDoubleBE(value === 0 ? 0 : value)
   const negative = bits[0]! >= 0x80
