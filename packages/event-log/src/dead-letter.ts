@@ -9,6 +9,9 @@ const MESSAGE = '__connect.errors.exception.message'
 const ATTEMPTS = 'aquifer-attempts'
 const APPEND_TIME = 'aquifer-append-time'
 const MAX_MESSAGE = 2000
+/** What a version has room for. */
+const MAX_PARTITION = 99_999
+const MAX_TIME_MS = 2 ** 48 - 1
 
 /** The place where a record lay when it was first read. */
 export interface Origin {
@@ -60,9 +63,9 @@ export async function deadLetter(
 
 export function readCause(headers: Headers): DeadLetterCause {
   const topic = headers[TOPIC] ?? ''
-  const [partition, offset, appendTimeMs] = [PARTITION, OFFSET, APPEND_TIME].map((name) =>
-    wholeNumber(headers[name]),
-  ) as [number | null, number | null, number | null]
+  const partition = wholeNumber(headers[PARTITION], MAX_PARTITION)
+  const offset = wholeNumber(headers[OFFSET])
+  const appendTimeMs = wholeNumber(headers[APPEND_TIME], MAX_TIME_MS)
   const known = topic !== '' && partition !== null && offset !== null && appendTimeMs !== null
   return {
     origin: known ? { topic, partition, offset, appendTimeMs } : null,
@@ -93,7 +96,6 @@ export function replayHeaders(source: LogRecord, attempts: number): Headers {
   }
 }
 
-function wholeNumber(text: string | undefined): number | null {
-  const value = /^\d{1,16}$/.test(text ?? '') ? Number(text) : Number.NaN
-  return Number.isSafeInteger(value) ? value : null
+function wholeNumber(text: string | undefined, max = Number.MAX_SAFE_INTEGER): number | null {
+  return /^\d{1,16}$/.test(text ?? '') && Number(text) <= max ? Number(text) : null
 }

@@ -86,6 +86,7 @@ describe('without keys', () => {
   test('this machine is admin of the default tenant', () => {
     for (const host of ['127.0.0.1:8080', 'localhost', '[::1]:8080'])
       expect(loopbackAuthenticator(head({ host }))).toEqual({
+        operator: true,
         tenant: 'default',
         groups: null,
         canWrite: true,

@@ -10,9 +10,11 @@ export interface Identity {
   /** Groups that the caller reads with; null for an admin, who reads all of the tenant. */
   readonly groups: readonly string[] | null
   readonly canWrite: boolean
+  /** May also see what names no tenant, such as a dead letter with a broken key. */
+  readonly operator?: boolean
 }
 
-/** A line of the keys file. Roles: `admin`, `reader` (reads only); any other reads and writes. */
+/** A line of the keys file. Roles: `admin`, `reader` (reads only), `operator` (of an admin: sees what names no tenant); any other reads and writes. */
 export const apiKey = z.object({
   sha256: z.string().regex(/^[0-9a-f]{64}$/i),
   tenant: z.string().regex(/^[a-z0-9_-]{1,63}$/),
@@ -72,6 +74,7 @@ export function keyAuthenticator(path: string): Authenticate {
       tenant: key.tenant,
       groups: admin ? null : key.groups,
       canWrite: admin || !key.roles.includes('reader') || key.roles.includes('writer'),
+      ...(key.roles.includes('operator') ? { operator: true } : {}),
     }
   }
 }
@@ -98,7 +101,7 @@ export const loopbackAuthenticator: Authenticate = (request) => {
       403,
     )
   }
-  return { tenant: 'default', groups: null, canWrite: true }
+  return { tenant: 'default', groups: null, canWrite: true, operator: true }
 }
 
 function hostName(host: string): string | null {

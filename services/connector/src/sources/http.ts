@@ -20,6 +20,7 @@ import { idempotent } from '@aquifer/runtime/idempotency'
 import type { DoorDeps } from '../deps.ts'
 import { checkUri } from './fetch-uri.ts'
 import { takeContent } from './content.ts'
+import { deadLetterRoutes } from './dead-letter-routes.ts'
 import { createPublisher } from './publish.ts'
 import type { Published, Publisher, PublishLane } from './publish.ts'
 import { readRoutes } from './read-routes.ts'
@@ -37,7 +38,7 @@ const acceptedResponse = {
 }
 const idParam = z.object({ id: z.string() })
 
-/** The routes by which documents come in and go out, and those that read them back. */
+/** The routes by which documents come in and go out, those that read them back, and those for what was at fault. */
 export function documentRoutes(deps: DoorDeps): Routes {
   const publisher = createPublisher(deps)
   const routes = createRoutes()
@@ -84,6 +85,7 @@ export function documentRoutes(deps: DoorDeps): Routes {
     return c.json({ id: removed.id, receipt: removed.receipt, state: 'deleted' }, 202)
   })
   routes.route('/', readRoutes(deps))
+  routes.route('/', deadLetterRoutes(deps))
   return routes
 }
 
