@@ -63,7 +63,14 @@ export function readQdrantUrl(text: string): QdrantSettings {
   return settings
 }
 
-function reader(given: URLSearchParams) {
+interface Reader {
+  readonly take: (name: string) => string | null
+  readonly integer: (name: string, least: number, most: number, standard: number) => number
+  /** Names that nothing was read of. */
+  readonly rest: () => string[]
+}
+
+function reader(given: URLSearchParams): Reader {
   const known = new Set<string>()
   const take = (name: string): string | null => {
     known.add(name)
@@ -71,7 +78,7 @@ function reader(given: URLSearchParams) {
   }
   return {
     take,
-    integer(name: string, least: number, most: number, standard: number): number {
+    integer: (name, least, most, standard) => {
       const value = take(name)
       if (value === null) return standard
       const number = /^\d+$/.test(value) ? Number(value) : Number.NaN

@@ -34,14 +34,17 @@ export function createWeighing(
 ) {
   let known: { average: number; readAtMs: number } | null = null
 
-  /** Other processes may have changed it: it is read again once a minute. */
-  async function average(): Promise<number> {
-    if (known && clock.now() - known.readAtMs < REFRESH_MS) return known.average
+  async function readAverage(): Promise<number> {
     const readAtMs = clock.now()
     const { config } = await request('look at', (client) => client.getCollection(name))
     const metadata = config.metadata as Partial<CollectionMetadata> | null | undefined
     known = { average: metadata?.average ?? ASSUMED_AVERAGE, readAtMs }
     return known.average
+  }
+
+  /** Other processes may have changed it: it is read again once a minute. */
+  async function average(): Promise<number> {
+    return known && clock.now() - known.readAtMs < REFRESH_MS ? known.average : await readAverage()
   }
 
   async function measured(): Promise<number | null> {
@@ -91,10 +94,9 @@ export function createWeighing(
   return {
     average,
     async renew(): Promise<void> {
-      known = null
       const mean = await measured()
       if (mean === null) return
-      let current = await average()
+      let current = await readAverage()
       if (Math.abs(mean / current - 1) > TOLERANCE) {
         current = mean
         const metadata: Partial<CollectionMetadata> = { average: current }
