@@ -1,6 +1,6 @@
 """Enough of Qdrant's REST API for Aquifer's vector index, over the local mode of qdrant-client. For tests, never for data.
 
-Usage: shim.py PORT DIRECTORY. It ends when its standard input does, so it dies with whoever started it.
+Usage: shim.py PORT DIRECTORY [HOST], on loopback unless told. It ends when its standard input does, so it dies with whoever started it.
 Bodies are read with qdrant-client's own models, which forbid unknown fields; what the server is known to refuse is refused.
 """
 
@@ -262,11 +262,11 @@ def end_with_parent():
 
 
 def main():
-    port, directory = int(sys.argv[1]), sys.argv[2]
+    port, directory, host = int(sys.argv[1]), sys.argv[2], (sys.argv[3:] or ["127.0.0.1"])[0]
     threading.Thread(target=end_with_parent, daemon=True).start()
     warnings.filterwarnings("ignore")
     ThreadingHTTPServer.request_queue_size = 128
-    ThreadingHTTPServer(("127.0.0.1", port), handler_of(Shim(directory))).serve_forever()
+    ThreadingHTTPServer((host, port), handler_of(Shim(directory))).serve_forever()
 
 
 main()
