@@ -2,7 +2,7 @@ import type { ChildProcess } from 'node:child_process'
 
 /** A real system that was started on loopback. */
 export interface Part {
-  readonly name: 'kafka' | 'redis' | 'qdrant' | 's3'
+  readonly name: 'kafka' | 'redis' | 'qdrant' | 's3' | 'schema-registry'
   /** What ran, with its version; a stand-in says that it is one. */
   readonly label: string
   /** The variable that names it to Aquifer, and its value. */
