@@ -1,7 +1,9 @@
 import { topics } from '@aquifer/contracts/topics'
-import { createCodec } from '@aquifer/contracts/avro'
+import { createCodec, offlineSchemas } from '@aquifer/contracts/avro'
+import type { Schemas } from '@aquifer/contracts/avro'
 import { formatVersion } from '@aquifer/contracts/version'
 import { DOCUMENT_POLICY } from '@aquifer/guard/policy'
+import { unavailable } from '@aquifer/runtime/errors'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { createParsePool } from './parse-pool.ts'
 import type { ParsePool } from './parse-pool.ts'
@@ -107,6 +109,25 @@ describe('connector: a record at fault', () => {
     await world.send(DOCUMENTS, 'huge', value)
     await world.settled()
     expect((await world.read(topics.documentsDlq.name))[0]?.value?.equals(value)).toBe(true)
+  })
+
+  test('a schema registry that is away is waited for: nothing is dead-lettered, nothing skipped', async () => {
+    let asked = 0
+    const schemas: Schemas = {
+      codec: (subject) => ({
+        ...offlineSchemas.codec(subject),
+        async decode(bytes) {
+          if (++asked <= 3) throw unavailable('schema_registry_unavailable', 'it does not answer')
+          return await offlineSchemas.codec(subject).decode(bytes)
+        },
+      }),
+    }
+    await world.start({ parsePool, schemas })
+    await world.send(DOCUMENTS, 'a', avroDocument('a', 'The heron waits by the water.'))
+    await world.settled()
+    expect(asked).toBe(4)
+    expect(await world.chunksOf('a')).toHaveLength(1)
+    expect(await world.read(topics.documentsDlq.name)).toEqual([])
   })
 
   test('an earlier version stays as it is', async () => {

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { createCodec } from '@aquifer/contracts/avro'
+import type { Schemas } from '@aquifer/contracts/avro'
 import { topics } from '@aquifer/contracts/topics'
 import type { Chunks, Document } from '@aquifer/contracts/types'
 import { createMemoryDisk, createMemoryEventLog } from '@aquifer/event-log/memory'
@@ -60,6 +61,7 @@ export interface StartOptions {
   readonly parsePool: ParsePool
   readonly registry?: (registry: Registry) => Registry
   readonly blobs?: (blobs: Blobs) => Blobs
+  readonly schemas?: Schemas
   readonly limits?: Partial<ConsumerDeps['limits']>
   readonly onWrite?: (write: string) => void
 }
@@ -86,10 +88,11 @@ export async function createWorld(): Promise<World> {
     blobs,
     files: createDocumentFiles(blobs),
     writes,
-    async start({ parsePool, onWrite, limits, ...wrap }) {
+    async start({ parsePool, onWrite, limits, schemas, ...wrap }) {
       const usedBlobs = wrap.blobs?.(blobs) ?? blobs
       const service = createConnectorService({
         log: world.log,
+        ...(schemas && { schemas }),
         registry: wrap.registry?.(registry) ?? registry,
         blobs: usedBlobs,
         files: createDocumentFiles(usedBlobs),
