@@ -1,6 +1,7 @@
 import { Command, CommanderError } from 'commander'
 import { errorMessage } from '@aquifer/runtime/errors'
 import { askCommand } from './commands/ask.ts'
+import { dlqCommand } from './commands/dlq.ts'
 import { keysCommand } from './commands/keys.ts'
 import { modelCommand } from './commands/model.ts'
 import { publishCommand } from './commands/publish.ts'
@@ -12,7 +13,15 @@ const program = new Command('aquifer')
   .showHelpAfterError('(aquifer --help lists the commands)')
   .exitOverride()
 
-for (const command of [startCommand, publishCommand, askCommand, statusCommand, keysCommand, modelCommand]) {
+for (const command of [
+  startCommand,
+  publishCommand,
+  askCommand,
+  statusCommand,
+  dlqCommand,
+  keysCommand,
+  modelCommand,
+]) {
   program.addCommand(command().exitOverride())
 }
 

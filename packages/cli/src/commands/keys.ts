@@ -17,7 +17,7 @@ export function keysCommand(): Command {
     .description('Make a key and print it, once')
     .requiredOption('--tenant <name>', 'the tenant it belongs to')
     .option('--groups <names>', 'groups that it reads with, comma-separated', '')
-    .option('--roles <names>', 'admin, reader; comma-separated', '')
+    .option('--roles <names>', 'admin, reader, operator; comma-separated', '')
     .option('--json', 'print JSON')
     .action(
       async ({
