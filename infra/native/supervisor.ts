@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { errorMessage } from '@aquifer/runtime/errors'
 import type { Part, PartOptions } from './part.ts'
-import { own, within, writeState } from './state.ts'
+import { isAlive, own, readState, within, writeState } from './state.ts'
 import type { NativeState, PartName, Plan } from './state.ts'
 
 /**
@@ -31,10 +31,17 @@ const plan = JSON.parse(planText) as readonly Plan[]
 const parts = new Map<PartName, Part>()
 const stopping = new AbortController()
 
-let release: (() => void) | null = null
-// Whoever asks whether it runs holds the lock for a moment.
-const isOwner = await within(LOCK_TIMEOUT_MS, () => (release = own(dir)) !== null)
-if (!isOwner) throw new Error(`another supervisor owns ${dir}`)
+let release = own(dir)
+// Whoever asks whether it runs holds the lock for a moment; another supervisor holds it for good, and tells its state.
+await within(LOCK_TIMEOUT_MS, () => {
+  release ??= own(dir)
+  const other = readState(dir)
+  return release !== null || (other !== null && isAlive(other.supervisorPid))
+})
+if (release === null) {
+  console.error(`another supervisor owns ${dir}`)
+  process.exit(1)
+}
 process.on('SIGTERM', () => {
   stop(0).catch(fail)
 })
