@@ -72,6 +72,16 @@ describe('openai embedder', () => {
     await picky.close()
   })
 
+  it('a server that refuses every text is at fault itself, and no text is', async () => {
+    const embedder = await open()
+    server.script(failWith(400), failWith(400))
+    await expect(embedder.embed([{ text: 'hello' }], { lane: 'query' })).rejects.toMatchObject({
+      code: 'model_server_failed',
+      retryable: true,
+    })
+    expect(await embedder.embed([{ text: 'hello' }], { lane: 'query' })).toHaveLength(1)
+  })
+
   it('a wrong key is the configuration’s fault, so nothing is dead-lettered for it', async () => {
     const embedder = await open()
     server.script(failWith(401))

@@ -19,6 +19,8 @@ const MAX_CONCURRENT = 4
 const MAX_QUEUED = 100_000
 const CHARS_PER_TOKEN = 4
 const PING_TIMEOUT_MS = 10_000
+/** Taken at the start by every server that serves. */
+const PLAIN_TEXT = 'dimensions'
 
 interface Item {
   readonly lane: Lane
@@ -55,7 +57,7 @@ export async function createOpenaiEmbedder(options: OpenaiEmbedderOptions): Prom
       throw openaiError(error, options)
     }
   }
-  const [probe] = await embedTexts(['dimensions'])
+  const [probe] = await embedTexts([PLAIN_TEXT])
   const dimensions = probe!.length
   const queue = createQueue(options, embedTexts, dimensions)
   const identity = ['openai', options.model, dimensions].join('\n')
@@ -127,9 +129,20 @@ function createQueue(
       )
       vectors.forEach((vector, index) => deliver(batch[index]!, vector))
     } catch (error) {
-      fail(batch, error as AquiferError)
+      fail(batch, await judge(batch, error as AquiferError))
     } finally {
       for (const { call } of batch) call.onSettled.delete(check)
+    }
+  }
+
+  /** A server that refuses plain text too is at fault itself, whatever its status says: no text is to be blamed for that. */
+  async function judge(batch: readonly Item[], error: AquiferError): Promise<AquiferError> {
+    if (!isMessageFault(error) || batch.length > 1) return error
+    try {
+      await embedTexts([PLAIN_TEXT], stop.signal)
+      return error
+    } catch (cause) {
+      return unavailable('model_server_failed', `${error.message}, and so it does to any text`, cause)
     }
   }
 

@@ -147,8 +147,8 @@ function workerFailure(error: unknown, memoryMb: number): unknown {
       error,
     )
   if (error instanceof AquiferError) return error
-  // A library that is not installed is no document's fault.
-  if (code === 'ERR_MODULE_NOT_FOUND')
+  // A library that is not installed, or a thread that the machine does not give, is no document's fault.
+  if (code === 'ERR_MODULE_NOT_FOUND' || code === 'ERR_WORKER_INIT_FAILED')
     return unavailable('parser_unavailable', `the parser cannot start: ${errorMessage(error)}`, error)
   return loadFailure('broken', `it cannot be read (${errorMessage(error)}): publish a repaired copy`, error)
 }
