@@ -148,13 +148,11 @@ async function until<T>(what: string, probe: () => Promise<T | false | undefined
 
 const recordOf = async (id: string) => (await world.registry.lookUp(TENANT, [id])).get(id)
 const settled = async (): Promise<void> => {
-  await until(
-    'the lag is gone',
-    async () =>
-      (await world.log.lag('embedder', topics.chunks.name)) +
-        (await world.log.lag('embedder', topics.chunksBulk.name)) ===
-      0,
-  )
+  await until('the lag is gone', async () => {
+    const sources = [topics.chunks, topics.chunksBulk, topics.chunksRetry]
+    const lags = await Promise.all(sources.map(({ name }) => world.log.lag('embedder', name)))
+    return lags.every((lag) => lag === 0)
+  })
 }
 const textsOf = async (id: string) =>
   (await world.index.fetch({ tenant: TENANT, documentId: id }, 1000)).map(({ text }) => text)
@@ -325,6 +323,19 @@ describe('embedder service', () => {
     expect(await readTopic(topics.chunksDlq.name)).toHaveLength(1)
   })
 
+  test('E4 a replay settles the attempt that it opened, of what is visible already too', async () => {
+    world = await start()
+    const chunks = chunksOf(V[0]!, ['one'])
+    const attempt = { version: V[0]!, title: null, contentType: null, access: null, publishedAt: 1 }
+    await send('a', chunks)
+    await settled()
+    await world.registry.recordAttempt(TENANT, 'a', { ...attempt, state: 'failed' })
+    await world.registry.recordAttempt(TENANT, 'a', { ...attempt, state: 'queued', replayedAt: 5 })
+    await send('a', chunks, { topic: topics.chunksRetry.name })
+    await settled()
+    expect(await recordOf('a')).toMatchObject({ visible: { version: V[0] }, latest: { state: 'indexed' } })
+  })
+
   test('chunks of another build are another generation’s', async () => {
     world = await start()
     await send('a', chunksOf(V[0]!, ['one'], { build: 'build-0' }))
@@ -375,6 +386,10 @@ describe('sweeper', () => {
     expect(
       isOrphan(build, { visible: null, floor: null, latest: { ...attempt, state: 'queued' } }, now),
     ).toBe(false)
-    expect(isOrphan(build, undefined, now + 8 * 24 * 60 * 60 * 1000)).toBe(true)
+    const week = now + 8 * 24 * 60 * 60 * 1000
+    expect(isOrphan(build, undefined, week)).toBe(true)
+    // Replayed so late, it is on its way all the same.
+    const queued = { ...attempt, state: 'queued' as const, replayedAt: week }
+    expect(isOrphan(build, { visible: null, floor: null, latest: queued }, week)).toBe(false)
   })
 })

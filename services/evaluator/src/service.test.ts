@@ -137,7 +137,8 @@ async function send(answer: SampledAnswer | Buffer): Promise<void> {
 }
 async function settled(): Promise<void> {
   const deadline = Date.now() + 15_000
-  while ((await world.log.lag(EVALUATOR_GROUP, SAMPLED)) > 0) {
+  const lag = async (topic: string) => await world.log.lag(EVALUATOR_GROUP, topic)
+  while ((await lag(SAMPLED)) + (await lag(topics.answersSampledRetry.name)) > 0) {
     if (Date.now() > deadline) throw new Error('not in time: the evaluator has read everything')
     await new Promise((resolve) => setImmediate(resolve))
   }
@@ -249,6 +250,14 @@ describe('evaluator: a sampled answer', () => {
       '__connect.errors.exception.class.name': 'unknown_schema',
     })
     expect((await evaluations()).map(({ answerId }) => answerId)).toEqual(['next'])
+  })
+
+  test('one that is replayed is evaluated as it would have been', async () => {
+    await start()
+    const value = sampledCodec.encode(answerOf('again'))
+    await world.log.append(topics.answersSampledRetry.name, [{ key: topicKey(TENANT, 'talk'), value }])
+    await settled()
+    expect((await evaluations()).map(({ answerId }) => answerId)).toEqual(['again'])
   })
 
   test('one that the scorer refuses is dead-lettered; a dependency that fails is waited for', async () => {
