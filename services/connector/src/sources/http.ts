@@ -73,7 +73,7 @@ export function documentRoutes(deps: DoorDeps): Routes {
       deps.uuid(),
     )
     const document = { ...fields, ...taken, id: documentId(c), publishedAt: deps.clock.now() }
-    return c.json(toAccepted(await publishOrDiscard(deps, publisher, c, document)), 202)
+    return c.json(toAccepted(await publishDocument(publisher, c, document)), 202)
   })
   routes.delete('/v1/documents/:id', async (c) => {
     requireWrite(c.get('identity'))
@@ -110,19 +110,13 @@ function parseBody(text: string): unknown {
   }
 }
 
-async function publishOrDiscard(
-  deps: DoorDeps,
+async function publishDocument(
   publisher: Publisher,
   c: Context<Env>,
   document: Document,
   lane?: PublishLane,
 ): Promise<Published> {
-  try {
-    return await publisher.publish(c.get('identity').tenant, document, c.get('trace').traceparent, lane)
-  } catch (error) {
-    if (document.blob !== null) await deps.blobs.delete(document.blob)
-    throw error
-  }
+  return await publisher.publish(c.get('identity').tenant, document, c.get('trace').traceparent, lane)
 }
 
 function createJsonPublisher(deps: DoorDeps, publisher: Publisher) {
@@ -140,7 +134,7 @@ function createJsonPublisher(deps: DoorDeps, publisher: Publisher) {
     const content = inlineContent(input)
     const source = Readable.from(content && content.length > 0 ? [content] : [])
     const taken = await takeContent(deps, tenant, source, deps.uuid())
-    return await publishOrDiscard(deps, publisher, c, { ...fields, ...taken }, lane)
+    return await publishDocument(publisher, c, { ...fields, ...taken }, lane)
   }
 }
 
@@ -215,7 +209,7 @@ async function publishForm(c: Context<Env>, deps: DoorDeps, publisher: Publisher
   for (const [at, { id, fields, taken }] of files.entries()) {
     const document = { ...fields, ...taken, id: id ?? deps.uuid(), publishedAt: deps.clock.now() }
     try {
-      documents.push(toAccepted(await publishOrDiscard(deps, publisher, c, document)))
+      documents.push(toAccepted(await publishDocument(publisher, c, document)))
     } catch (error) {
       for (const left of files.slice(at + 1)) await discard(left.taken)
       throw error

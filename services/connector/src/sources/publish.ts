@@ -5,7 +5,7 @@ import type { DocumentInput } from '@aquifer/contracts/document-input'
 import type { Document } from '@aquifer/contracts/types'
 import { formatReceipt, formatVersion } from '@aquifer/contracts/version'
 import { createTurns } from '@aquifer/runtime/concurrency'
-import { errorMessage, invalid, unavailable } from '@aquifer/runtime/errors'
+import { errorMessage, invalid, isMessageFault, unavailable } from '@aquifer/runtime/errors'
 import type { DocumentRecord } from '@aquifer/stores/registry'
 import type { PublisherDeps } from '../deps.ts'
 import { createLanes } from './lanes.ts'
@@ -38,6 +38,7 @@ export function createPublisher(deps: PublisherDeps) {
     return known?.visible != null
   }
 
+  /** Takes over the document's upload: where the publication fails for certain, that is removed. */
   async function publish(
     tenant: string,
     document: Document,
@@ -70,24 +71,48 @@ export function createPublisher(deps: PublisherDeps) {
     traceparent: string,
     lane?: PublishLane,
   ): Promise<Published> {
-    checkDocumentId(document.id)
-    // In turn, so that what an earlier publication said of access is known when the next one is checked.
-    return await inTurn(
-      topicKey(tenant, document.id),
-      async () => await appendChecked(tenant, document, value, traceparent, lane),
-    )
+    let mayBeThere = false
+    try {
+      checkDocumentId(document.id)
+      // In turn, so that what an earlier publication said of access is known when the next one is checked.
+      return await inTurn(topicKey(tenant, document.id), async () => {
+        const topic = await chooseTopic(tenant, document, lane)
+        mayBeThere = true
+        return await appendChecked(topic, tenant, document, value, traceparent)
+      })
+    } catch (error) {
+      if (document.blob !== null) await discard(document.blob, mayBeThere && !isMessageFault(error))
+      throw error
+    }
+  }
+
+  /**
+   * Removes the upload of a publication that failed; but where the log's answer was lost the record may be there, and needs it.
+   * An upload that stays although no record names it is found by nothing yet, so the log says its name.
+   */
+  async function discard(blob: string, mayBeNeeded: boolean): Promise<void> {
+    if (mayBeNeeded)
+      return logger.warn({ blob }, 'the log may hold the publication that failed: its upload stays')
+    try {
+      await deps.blobs.delete(blob)
+    } catch (error) {
+      logger.warn({ err: error, blob }, 'the upload of a publication that failed could not be removed')
+    }
+  }
+
+  async function chooseTopic(tenant: string, document: Document, lane?: PublishLane): Promise<string> {
+    const isEdit = await checkAccess(tenant, document)
+    const taken = lane ?? lanes.choose(tenant, isEdit)
+    return (taken === 'bulk' ? topics.documentsBulk : topics.documents).name
   }
 
   async function appendChecked(
+    topic: string,
     tenant: string,
     document: Document,
     value: Buffer,
     traceparent: string,
-    lane?: PublishLane,
   ): Promise<Published> {
-    const isEdit = await checkAccess(tenant, document)
-    const taken = lane ?? lanes.choose(tenant, isEdit)
-    const topic = (taken === 'bulk' ? topics.documentsBulk : topics.documents).name
     const [position] = await log.append(topic, [
       { key: topicKey(tenant, document.id), value, headers: { traceparent } },
     ])
