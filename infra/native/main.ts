@@ -4,6 +4,7 @@ import { closeSync, mkdirSync, openSync, rmSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
+import { S3_CREDENTIALS } from './s3.ts'
 import { PART_NAMES, answers, isAlive, isSupervised, readState, within } from './state.ts'
 import type { NativeState, PartName, PartState, Plan } from './state.ts'
 
@@ -180,7 +181,8 @@ async function status(json: boolean): Promise<void> {
 }
 
 function environment(state: NativeState): Record<string, string> {
-  return Object.fromEntries(state.parts.map(({ variable, url }) => [variable, url]))
+  const urls = Object.fromEntries(state.parts.map(({ variable, url }) => [variable, url]))
+  return state.parts.some(({ name }) => name === 's3') ? { ...urls, ...S3_CREDENTIALS } : urls
 }
 
 function describe({ name, url, pid, label }: PartState, isUp: boolean): string {

@@ -76,9 +76,15 @@ export function isSupervised(dir: string): boolean {
   return release === null
 }
 
+/** Where a part listens: the URL's own host, or its `endpoint` where the URL names a bucket. */
+export function addressOf(url: string): URL {
+  const named = new URL(url)
+  return new URL(named.searchParams.get('endpoint') ?? named)
+}
+
 /** Whether something takes connections there. */
 export async function answers(url: string): Promise<boolean> {
-  const { hostname, port } = new URL(url)
+  const { hostname, port } = addressOf(url)
   return await new Promise((resolve) => {
     const socket = connect({ host: hostname, port: Number(port), timeout: ANSWER_TIMEOUT_MS })
     const end = (answered: boolean): void => {

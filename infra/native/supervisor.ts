@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { errorMessage } from '@aquifer/runtime/errors'
 import type { Part, PartOptions } from './part.ts'
-import { isAlive, own, readState, within, writeState } from './state.ts'
+import { addressOf, isAlive, own, readState, within, writeState } from './state.ts'
 import type { NativeState, PartName, Plan } from './state.ts'
 
 /**
@@ -73,7 +73,7 @@ function tell(phase: NativeState['phase'], message?: string): void {
       const part = parts.get(name)
       if (!part) return []
       const { label, variable, url } = part
-      const port = Number(new URL(url).port)
+      const port = Number(addressOf(url).port)
       return [{ name, label, variable, url, pid: part.process?.pid ?? null, port, dir: join(dir, name) }]
     }),
   })
