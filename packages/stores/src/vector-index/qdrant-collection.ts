@@ -171,7 +171,8 @@ function searchesOf(
   { quantization }: QdrantSettings,
 ): { dense: Schemas['QueryRequest'] | null; lexical: Schemas['QueryRequest'] | null } {
   const { vector, terms, limit, tenant, groups, filter } = query
-  const must: Condition[] = [anyOf('tenant', [tenant])]
+  const ofTenant = anyOf('tenant', [tenant])
+  const must: Condition[] = [ofTenant]
   if (groups !== null) must.push(anyOf('readers', [EVERYONE, ...groups.map(readerOf)]))
   if (filter) must.push(filterCondition(filter))
   const common = { filter: { must }, limit, with_payload: HIT_PAYLOAD, with_vector: false }
@@ -179,7 +180,15 @@ function searchesOf(
   const params = { hnsw_ef: HNSW_EF, ...(quantization !== 'none' && rescoring) }
   return {
     dense: vector ? { ...common, query: Array.from(vector), using: DENSE, params } : null,
-    lexical: terms?.length ? { ...common, query: { nearest: queryWeights(terms) }, using: LEXICAL } : null,
+    lexical: terms?.length
+      ? {
+          ...common,
+          query: { nearest: queryWeights(terms) },
+          using: LEXICAL,
+          // Over the whole collection, idf would count deleted points until their segment is rewritten, and other tenants'.
+          params: { idf: { corpus: { must: [ofTenant] } } },
+        }
+      : null,
   }
 }
 

@@ -12,8 +12,8 @@ export const EVERYONE = '*'
 export const readerOf = (group: string): string => JSON.stringify(group)
 
 /**
- * BM25 as most engines have it (Robertson and Zaragoza 2009). A point's weights are all of it but the idf, which Qdrant
- * counts itself, over the whole collection (of each shard), not of the tenant.
+ * BM25 as most engines have it (Robertson and Zaragoza 2009; Lucene and LanceDB have the same numbers). A point's weights
+ * are all of it but the idf, which Qdrant counts itself at each search, shard by shard: ln(1 + (N - n + 0.5) / (n + 0.5)).
  */
 const K1 = 1.2
 const B = 0.75

@@ -10,8 +10,8 @@ import { createRequests, statusOf } from './qdrant-requests.ts'
 import { type QdrantSettings, readQdrantUrl } from './qdrant-settings.ts'
 import { ASSUMED_AVERAGE, type CollectionMetadata } from './qdrant-weighing.ts'
 
-/** Collections have metadata, and updates a filter, since Qdrant 1.16. */
-const OLDEST = [1, 16] as const
+/** The idf of a part of a collection can be asked for since Qdrant 1.19, which is also what the client is made for. */
+const OLDEST = [1, 19] as const
 
 /** Payload fields that conditions name, `source` and `length` also to be counted. */
 const INDEXES: Readonly<Record<string, (onDisk: boolean) => Schemas['PayloadSchemaParams']>> = {
@@ -26,7 +26,7 @@ const INDEXES: Readonly<Record<string, (onDisk: boolean) => Schemas['PayloadSche
 }
 
 /**
- * The vector index on a Qdrant server, 1.16 or newer. `url` as `readQdrantUrl` reads it. Throws `invalid_config`, or
+ * The vector index on a Qdrant server, 1.19 or newer. `url` as `readQdrantUrl` reads it. Throws `invalid_config`, or
  * `index_unavailable` where no such server answers.
  *
  *  Q1  A collection's name is the hash of its fingerprint, so that two processes that open it at once make one.
