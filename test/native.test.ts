@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
+import { freePort } from '@aquifer/infra/free-port'
 import { startRedis } from '@aquifer/infra/redis'
 import { startTestPart } from '@aquifer/infra/test-part'
 
@@ -30,14 +31,6 @@ afterAll(async () => {
   await native('down')
   await rm(dir, { recursive: true, force: true })
 })
-
-async function freePort(): Promise<number> {
-  const server = createServer()
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const { port } = server.address() as AddressInfo
-  await new Promise((resolve) => server.close(resolve))
-  return port
-}
 
 async function native(...args: string[]): Promise<{ code: number; stdout: string; stderr: string }> {
   return await new Promise((resolve) => {
