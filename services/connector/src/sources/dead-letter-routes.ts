@@ -8,7 +8,7 @@ import type { LogRecord } from '@aquifer/event-log/port'
 import { requireAdmin } from '@aquifer/runtime/auth'
 import type { Identity } from '@aquifer/runtime/auth'
 import { mapLimited } from '@aquifer/runtime/concurrency'
-import { invalid } from '@aquifer/runtime/errors'
+import { AquiferError, invalid } from '@aquifer/runtime/errors'
 import { createRoutes } from '@aquifer/runtime/http'
 import type { Routes } from '@aquifer/runtime/http'
 import { idempotent } from '@aquifer/runtime/idempotency'
@@ -137,10 +137,14 @@ export function deadLetterRoutes(deps: DoorDeps): Routes {
   async function find(identity: Identity, id: string): Promise<LogRecord | null> {
     const [, name = '', partition, offset] = /^([\w.-]{1,249})\/(\d{1,5})\/(\d{1,15})$/.exec(id) ?? []
     const about = aboutOf(name)
-    if (!about || !(await log.offsets(about.dlq)).some((held) => held.partition === Number(partition)))
-      return null
-    const [record] = await log.read(about.dlq, Number(partition), Number(offset), 1)
-    return record?.offset === Number(offset) && isFor(identity, record) ? record : null
+    if (!about) return null
+    try {
+      const [record] = await log.read(about.dlq, Number(partition), Number(offset), 1)
+      return record?.offset === Number(offset) && isFor(identity, record) ? record : null
+    } catch (error) {
+      if (error instanceof AquiferError && error.code === 'unknown_partition') return null
+      throw error
+    }
   }
 
   async function list(
