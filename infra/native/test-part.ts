@@ -8,10 +8,10 @@ import type { Part, PartOptions } from './part.ts'
  * Starts a part for a test file, on a directory that `stop` removes. Where it cannot be had the reason is returned, to skip
  * with; but where AQUIFER_REQUIRE, a comma list, names the part, that fails.
  */
-export async function startTestPart(
+export async function startTestPart<P extends Part>(
   name: string,
-  start: (options: PartOptions) => Promise<Part>,
-): Promise<{ part: Part; stop: () => Promise<void> } | { missing: string }> {
+  start: (options: PartOptions) => Promise<P>,
+): Promise<{ part: P; stop: () => Promise<void> } | { missing: string }> {
   const dir = await mkdtemp(join(tmpdir(), `aquifer-${name}-`))
   const clear = () => rm(dir, { recursive: true, force: true })
   try {

@@ -11,7 +11,7 @@ export interface Partition extends PartitionRef {
 
 export interface LeaseOptions {
   readonly partition: Partition
-  readonly storage: LogStorage
+  readonly storage: Pick<LogStorage, 'read' | 'committed' | 'commit'>
   readonly clock: Clock
   readonly random: () => number
   readonly subscription: SubscribeOptions

@@ -1,17 +1,16 @@
 import type { Clock } from '@aquifer/runtime/clock'
-import { invalid, unavailable } from '@aquifer/runtime/errors'
+import { unavailable } from '@aquifer/runtime/errors'
 import { createGroup, type Group } from './group.ts'
 import type { Partition } from './lease.ts'
+import { DEFAULT_LIMITS, toStored } from './limits.ts'
 import type { LogStorage, StoredRecord } from './log-storage.ts'
 import { startMaintenance } from './maintenance.ts'
 import { partitionOf } from './partitioner.ts'
-import type { EventLog, NewRecord, Position, Subscription, TopicSpec } from './port.ts'
+import type { EventLog, NewRecord, Position, Subscription } from './port.ts'
 import { createReads } from './reads.ts'
 import { createTopics, type Topic } from './topics.ts'
 
 const MAINTAIN_EVERY_MS = 60_000
-/** What a dead letter's headers, and a replay's, add to a record that was as large as it may be. */
-const CAUSE_BYTES = 16 * 1024
 
 export interface LogOptions {
   readonly clock: Clock
@@ -19,7 +18,7 @@ export interface LogOptions {
   readonly random?: () => number
   /** How often retention and compaction run; null leaves it to `maintain()`. Default one minute. */
   readonly maintainEveryMs?: number | null
-  /** Default 1,000,000: what Kafka takes with its default `message.max.bytes`, its own overhead left out. */
+  /** Default 1,000,000. */
   readonly maxRecordBytes?: number
   /** Default 1,000. */
   readonly maxAppendRecords?: number
@@ -38,7 +37,8 @@ export interface EmbeddedEventLog extends EventLog {
  * One process owns the storage, so who owns which partition is held in memory, and an append wakes its readers itself.
  */
 export function createEmbeddedLog(storage: LogStorage, options: LogOptions): EmbeddedEventLog {
-  const { clock, random = Math.random, maxRecordBytes = 1_000_000, maxAppendRecords = 1_000 } = options
+  const { clock, random = Math.random } = options
+  const { maxRecordBytes, maxAppendRecords } = { ...DEFAULT_LIMITS, ...options }
   const { partitioner = partitionOf } = options
   const groups = new Map<string, Group>()
   const subscriptions = new Set<Subscription>()
@@ -65,11 +65,8 @@ export function createEmbeddedLog(storage: LogStorage, options: LogOptions): Emb
 
   async function append(name: string, records: readonly NewRecord[]): Promise<Position[]> {
     const topic = await topicOf(name)
-    if (records.length > maxAppendRecords) {
-      const message = `${records.length} records at once; the log takes ${maxAppendRecords}`
-      throw invalid('append_too_large', message, 413)
-    }
-    const runs = share(topic, records, maxRecordBytes, partitioner)
+    const stored = toStored(topic.spec, records, { maxRecordBytes, maxAppendRecords })
+    const runs = share(topic, stored, partitioner)
     const appended = await storage.append(runs, clock.now())
     const positions: Position[] = []
     for (const [at, { partition, indices }] of runs.entries()) {
@@ -138,15 +135,9 @@ interface Run {
   readonly indices: number[]
 }
 
-function share(
-  topic: Topic,
-  records: readonly NewRecord[],
-  maxBytes: number,
-  partitioner: typeof partitionOf,
-): Run[] {
+function share(topic: Topic, stored: readonly StoredRecord[], partitioner: typeof partitionOf): Run[] {
   const runs = new Map<Partition, Run>()
   const count = topic.partitions.length
-  const stored = records.map((record) => toStored(topic.spec, record, maxBytes))
   for (const [index, record] of stored.entries()) {
     const partition = topic.partitions[record.key ? partitioner(record.key, count) : topic.turn++ % count]!
     const run = runs.get(partition) ?? { partition, records: [], indices: [] }
@@ -155,26 +146,4 @@ function share(
     runs.set(partition, run)
   }
   return [...runs.values()]
-}
-
-function toStored(spec: TopicSpec, record: NewRecord, sourceMaxBytes: number): StoredRecord {
-  const maxBytes = /\.(?:dlq|retry)$/.test(spec.name) ? sourceMaxBytes + CAUSE_BYTES : sourceMaxBytes
-  const key = typeof record.key === 'string' ? Buffer.from(record.key) : record.key
-  if (key === null && spec.cleanup === 'compact')
-    throw invalid(
-      'key_required',
-      `topic ${spec.name} keeps the newest record of every key: a record needs one`,
-    )
-  const headers = record.headers ?? {}
-  let sizeBytes = (key?.length ?? 0) + (record.value?.length ?? 0)
-  for (const [name, value] of Object.entries(headers))
-    sizeBytes += Buffer.byteLength(name) + Buffer.byteLength(value)
-  if (sizeBytes > maxBytes) {
-    throw invalid(
-      'record_too_large',
-      `a record of ${sizeBytes} bytes for ${spec.name}; the log takes ${maxBytes}: put the content in the blob store`,
-      413,
-    )
-  }
-  return { key, value: record.value, headers, sizeBytes }
 }
