@@ -77,5 +77,5 @@ export const MAX_INLINE_BYTES = 512 * 1024
 /** The version of the source record, on events that do not carry it in their value. */
 export const VERSION_HEADER = 'aquifer-version'
 
-/** On chunks that a replay made: when the version was put on a retry topic, milliseconds since the epoch. */
+/** On the chunks of a version that is tried again: as of its attempt in the registry. */
 export const REPLAYED_AT_HEADER = 'aquifer-replayed-at'

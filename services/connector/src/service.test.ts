@@ -1,4 +1,4 @@
-import { MAX_INLINE_BYTES, topics, VERSION_HEADER } from '@aquifer/contracts/topics'
+import { MAX_INLINE_BYTES, REPLAYED_AT_HEADER, topics, VERSION_HEADER } from '@aquifer/contracts/topics'
 import { formatVersion } from '@aquifer/contracts/version'
 import { unavailable } from '@aquifer/runtime/errors'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
@@ -155,6 +155,17 @@ describe('connector: the way of a document', () => {
     expect(await world.record('a')).toMatchObject({ latest: { version, state: 'queued' } })
     expect(await world.read(topics.documentsDlq.name)).toEqual([])
   })
+})
+
+test('what failed and comes again is on its way: it shows as queued', async () => {
+  const v = versionOf(await world.send(DOCUMENTS, 'a', text('The heron waits.')))
+  const attempt = { version: v, title: null, contentType: null, access: null, publishedAt: 1 }
+  await world.registry.recordAttempt(TENANT, 'a', { ...attempt, state: 'failed', replayedAt: 7 })
+  await world.start({ parsePool })
+  await world.settled()
+  expect((await world.record('a'))?.latest).toMatchObject({ state: 'queued', replayedAt: 8 })
+  const [record] = await world.read(topics.chunks.name)
+  expect(record!.headers[REPLAYED_AT_HEADER]).toBe('8')
 })
 
 describe('connector: deletions', () => {

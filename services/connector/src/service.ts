@@ -50,6 +50,8 @@ interface Source {
   readonly signal: AbortSignal
   /** How often the step under way was tried. */
   attempts: number
+  /** As of its attempt; 0 the first way through. */
+  replayedAt: number
 }
 
 export function createConnectorService(deps: ConsumerDeps): ConnectorService {
@@ -61,7 +63,7 @@ export function createConnectorService(deps: ConsumerDeps): ConnectorService {
   const recovery = createRecovery(
     deps,
     async (record, version, signal) =>
-      await processRecord({ record, version, chunksTopic: topics.chunksBulk.name, signal, attempts: 1 }),
+      await processRecord(toSource(record, version, topics.chunksBulk.name, signal)),
   )
 
   const steady = createSteady('connector', deps)
@@ -90,7 +92,7 @@ export function createConnectorService(deps: ConsumerDeps): ConnectorService {
       // A replay that we did not write: it has no version, so there is no attempt to settle.
       return await steady(signal, () => deadLetter(log, topics.documentsDlq.name, record, error))
     }
-    await processRecord({ record, chunksTopic, version, signal, attempts: 1 })
+    await processRecord(toSource(record, version, chunksTopic, signal))
   }
 
   async function processRecord(source: Source): Promise<void> {
@@ -146,6 +148,10 @@ export function createConnectorService(deps: ConsumerDeps): ConnectorService {
     const { version, signal } = source
     const known = await steady(signal, async () => (await registry.lookUp(tenant, [id])).get(id))
     if (known?.floor && version <= known.floor) return
+    // Whatever brings it again, a replay, a redelivery or a new build: it is on its way, and no sweep may take its points.
+    const { latest } = known ?? {}
+    if (latest?.version === version && latest.state !== 'queued')
+      source.replayedAt = Math.max(source.replayedAt, (latest.replayedAt ?? 0) + 1)
     const { access, open } = event.document
     // Of this very version, what was refused before holds the list that it was refused for.
     const before = known?.latest && known.latest.version > version ? { ...known, latest: null } : known
@@ -187,9 +193,7 @@ export function createConnectorService(deps: ConsumerDeps): ConnectorService {
       guard: parsed.guard.verdicts,
       publishedAt: document.publishedAt,
     }
-    const replayed = isReplay(source.record)
-      ? { [REPLAYED_AT_HEADER]: String(source.record.appendTimeMs) }
-      : {}
+    const replayed = source.replayedAt === 0 ? {} : { [REPLAYED_AT_HEADER]: String(source.replayedAt) }
     const commonBytes = chunksCodec.encode({ ...common, part: 0, parts: 1, chunks: [] }).length
     const records = toParts(parsed.chunks, commonBytes, deps.limits.maxPartBytes).map(
       (chunks, part, parts) => {
@@ -351,6 +355,11 @@ export function createConnectorService(deps: ConsumerDeps): ConnectorService {
   }
 }
 
+function toSource(record: LogRecord, version: string, chunksTopic: string, signal: AbortSignal): Source {
+  const replayedAt = isReplay(record) ? record.appendTimeMs : 0
+  return { record, version, chunksTopic, signal, attempts: 1, replayedAt }
+}
+
 function versionOf(record: LogRecord): string {
   if (!isReplay(record)) return formatVersion(record)
   // Without its origin's version it would count as new, and win over what came after it.
@@ -367,7 +376,11 @@ function nameOf(record: LogRecord): { tenant: string; id: string } | null {
   }
 }
 
-function attemptOf({ record, version }: Source, document: Document | null, state: Attempt['state']): Attempt {
+function attemptOf(
+  { version, replayedAt }: Source,
+  document: Document | null,
+  state: Attempt['state'],
+): Attempt {
   return {
     version,
     state,
@@ -375,6 +388,6 @@ function attemptOf({ record, version }: Source, document: Document | null, state
     contentType: document?.contentType ?? null,
     access: document?.access ?? null,
     publishedAt: document?.publishedAt ?? parseVersion(version).appendTimeMs,
-    ...(isReplay(record) ? { replayedAt: record.appendTimeMs } : {}),
+    ...(replayedAt === 0 ? {} : { replayedAt }),
   }
 }

@@ -17,7 +17,7 @@ interface About {
 export interface Part extends About {
   readonly kind: 'part'
   readonly chunks: Chunks
-  /** Of a replay alone, when it was put on a retry topic: milliseconds since the epoch. */
+  /** Of a version that is tried again, as of its attempt. */
   readonly replayedAt: number | null
 }
 

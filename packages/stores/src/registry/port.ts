@@ -9,7 +9,7 @@ import type { Metadata } from '@aquifer/contracts/types'
  *  R3  `lookUp` answers for many documents in one round trip, from one consistent state.
  *  R4  A write that has resolved survives kill -9.
  *  R5  The latest attempt is that of the highest version; of one version, a settled state wins over `queued`, unless the version
- *      was replayed since and is not indexed.
+ *      is tried again since (`replayedAt` is higher) and is not indexed.
  */
 export interface Registry {
   lookUp(tenant: string, documentIds: readonly string[]): Promise<Map<string, DocumentRecord>>
@@ -50,7 +50,7 @@ export interface Attempt {
   readonly contentType: string | null
   readonly access: readonly string[] | null
   readonly publishedAt: number
-  /** When the version was put on a retry topic, of its replays alone: milliseconds since the epoch. */
+  /** Of a version that is tried again: higher each time. That of a replay is when it was put on its retry topic, milliseconds since the epoch. */
   readonly replayedAt?: number
 }
 
