@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import fc from 'fast-check'
 import { afterAll, afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { startQdrant } from '@aquifer/infra/qdrant'
+import type { Part } from '@aquifer/infra/part'
 import { startTestPart } from '@aquifer/infra/test-part'
 import type { Point, VectorIndex, VectorIndexAdmin } from './port.ts'
 import { type Fate, startProxy } from './qdrant-proxy.fixture.ts'
@@ -51,16 +52,16 @@ const started = await startTestPart('qdrant', startQdrant)
 if ('missing' in started) test.skip(`qdrant: behaviour on a server (${started.missing})`, () => {})
 else {
   afterAll(started.stop)
-  describe(`qdrant, on ${started.part.label}`, () => behaviours(started.part.url))
+  describe(`qdrant, on ${started.part.label}`, () => behaviours(started.part))
 }
 
-function behaviours(serverUrl: string): void {
+function behaviours(part: Part): void {
   let proxy: Awaited<ReturnType<typeof startProxy>>
   let admin: VectorIndexAdmin
   let index: VectorIndex
   let url: string
   beforeEach(async () => {
-    proxy = await startProxy(serverUrl)
+    proxy = await startProxy(part.url)
     url = `${proxy.url}?namespace=test.${randomUUID().replaceAll('-', '')}&timeoutMs=5000`
     admin = await openQdrant({ url })
     index = await admin.open({ fingerprint: 'f', dimensions: DIMENSIONS })
@@ -232,4 +233,27 @@ function behaviours(serverUrl: string): void {
     const [held] = await index.fetch(ALL, 1)
     expect(held!.vector).toEqual(vector)
   })
+
+  const own = part.process !== null
+  test.skipIf(!own)(
+    `qdrant: what was answered outlives a kill of the server${own ? '' : ' (QDRANT_URL is not ours to kill)'}`,
+    async () => {
+      await index.upsert(Array.from({ length: 100 }, (_, i) => point(i)))
+      await index.delete({ ...ALL, build: { ne: 'b1' } })
+      await admin.switchAlias('live', index.collection)
+      await part.kill()
+      await expect(index.count()).rejects.toMatchObject({ code: 'index_unavailable', retryable: true })
+      await part.restart()
+      expect(await index.count()).toBe(100)
+      expect(await admin.alias('live')).toEqual(index.collection)
+      const { dense, lexical } = await index.search({
+        tenant: 'acme',
+        groups: null,
+        limit: 200,
+        vector: point(0).vector,
+        terms: ['passag'],
+      })
+      expect([dense.length, lexical.length]).toEqual([100, 100])
+    },
+  )
 }
