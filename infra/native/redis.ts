@@ -11,6 +11,7 @@ import { PartMissing } from './part.ts'
 import type { Part, PartOptions } from './part.ts'
 
 const START_TIMEOUT_MS = 15_000
+const STOP_TIMEOUT_MS = 5000
 const POLL_MS = 20
 
 /** As production should have it: every write is on the disk before it is answered, and nothing is evicted. */
@@ -20,6 +21,8 @@ const SETTINGS: Readonly<Record<string, string>> = {
   save: '',
   'maxmemory-policy': 'noeviction',
   'repl-diskless-sync-delay': '0',
+  'shutdown-timeout': '0',
+  'shutdown-on-sigterm': 'force',
 }
 
 /**
@@ -62,7 +65,9 @@ export async function startRedis(
     if (!ending || ending.exitCode !== null || ending.signalCode !== null) return
     const ended = once(ending, 'exit')
     ending.kill(signal)
+    const late = setTimeout(() => ending.kill('SIGKILL'), STOP_TIMEOUT_MS)
     await ended
+    clearTimeout(late)
   }
 
   await start()

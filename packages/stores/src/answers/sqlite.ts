@@ -1,13 +1,8 @@
 import type { AnswerRecord, Evaluation, Feedback } from '@aquifer/contracts/types'
-import { invalid } from '@aquifer/runtime/errors'
 import type { Database, Row, SqlValue } from '@aquifer/runtime/sqlite'
+import { formatCursor, parseCursor } from './cursor.ts'
 import type { Answers } from './port.ts'
-
-const DAY_MS = 86_400_000
-/** Answers and feedback hold text. */
-const TEXT_KEPT_MS = 30 * DAY_MS
-/** Evaluations hold ids, ranges and scores alone. */
-const SCORES_KEPT_MS = 365 * DAY_MS
+import { SCORES_KEPT_MS, TEXT_KEPT_MS } from './retention.ts'
 
 export const answersSchema = `
   CREATE TABLE IF NOT EXISTS answers (
@@ -116,7 +111,8 @@ export function createSqliteAnswers(database: Database): Answers {
       const page = rows.slice(0, limit)
       const evaluations = parsed<Evaluation>(page)
       const last = page.at(-1)
-      return rows.length <= limit || !last ? { evaluations } : { evaluations, cursor: formatCursor(last) }
+      if (rows.length <= limit || !last) return { evaluations }
+      return { evaluations, cursor: formatCursor(Number(last.answered_at), String(last.answer_id)) }
     },
     async conversation(tenant, conversationId, limit) {
       const rows = await database.all(CONVERSATION, tenant, conversationId, limit)
@@ -138,20 +134,4 @@ export function createSqliteAnswers(database: Database): Answers {
 
 function parsed<T>(rows: readonly Row[]): T[] {
   return rows.map(({ record }) => JSON.parse(String(record)) as T)
-}
-
-function formatCursor({ answered_at: answeredAt, answer_id: answerId }: Row): string {
-  return Buffer.from(JSON.stringify([answeredAt, answerId])).toString('base64url')
-}
-
-function parseCursor(cursor: string): [number, string] {
-  try {
-    const fields: unknown = JSON.parse(Buffer.from(cursor, 'base64url').toString())
-    if (Array.isArray(fields) && Number.isFinite(fields[0]) && typeof fields[1] === 'string') {
-      return fields as [number, string]
-    }
-  } catch {
-    // Falls through: whatever was wrong with it, it is not a cursor of ours.
-  }
-  throw invalid('invalid_cursor', 'the cursor is not one that a list answered with')
 }
