@@ -1,7 +1,4 @@
-import { createHash, randomUUID } from 'node:crypto'
-import { existsSync } from 'node:fs'
-import { readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
-import { basename, join } from 'node:path'
+import { createHash } from 'node:crypto'
 import { createConnectorService } from '@aquifer/connector/service'
 import type { ConsumerDeps } from '@aquifer/connector/deps'
 import { createParsePool } from '@aquifer/connector/parse-pool'
@@ -12,10 +9,12 @@ import type { EventLog } from '@aquifer/event-log/port'
 import type { GuardPolicy } from '@aquifer/guard/policy'
 import type { Embedder } from '@aquifer/models/embedder'
 import type { Config } from '@aquifer/runtime/config'
-import { openDatabase } from '@aquifer/runtime/sqlite'
 import type { Registry } from '@aquifer/stores/registry'
-import { createSqliteRegistry, registrySchema } from '@aquifer/stores/registry-sqlite'
-import type { VectorIndex, VectorIndexAdmin } from '@aquifer/stores/vector-index'
+import { confirmCommits } from '@aquifer/stores/registry-soundness'
+import type { GuardedRegistry, Stage } from '@aquifer/stores/registry-soundness'
+import type { VectorIndex } from '@aquifer/stores/vector-index'
+import type { ServiceName } from './services.ts'
+import type { Stores } from './stores.ts'
 
 /**
  * One way of making the index: an embedder with its collection and registry, and the parser and chunker before it. Its consumer
@@ -25,94 +24,47 @@ import type { VectorIndex, VectorIndexAdmin } from '@aquifer/stores/vector-index
 export interface Generation {
   /** Hash of everything that decides the chunks and their vectors. */
   readonly build: string
-  readonly embedder: Embedder
+  /** The name of the registry that belongs to the collection. */
+  readonly instance: string
   readonly index: VectorIndex
-  readonly registry: Registry
+  /** For queries and the door: answers only while it is known to have all that was written. */
+  readonly registry: Registry | GuardedRegistry
   readonly parsePool: ParsePool
   readonly groups: { readonly connector: string; readonly embedder: string }
-  readonly registryFile: string
   close(): Promise<void>
 }
 
-/** What is kept of a generation, so that the next start can serve from it. */
-export interface GenerationRecord {
-  readonly build: string
-  readonly embedderUrl: string
-  readonly fingerprint: string
-  readonly dimensions: number
-}
-
-const CURRENT_FILE = 'generation.json'
-
-export async function readCurrent(dataDir: string): Promise<GenerationRecord | null> {
-  try {
-    return JSON.parse(await readFile(join(dataDir, CURRENT_FILE), 'utf8')) as GenerationRecord
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null
-    throw error
-  }
-}
-
-/** The alias switch: one renamed file. */
-export async function writeCurrent(dataDir: string, record: GenerationRecord): Promise<void> {
-  const path = join(dataDir, CURRENT_FILE)
-  await writeFile(`${path}.new`, `${JSON.stringify(record, null, 2)}\n`)
-  await rename(`${path}.new`, path)
-}
-
-function registryPath(dataDir: string, instance: string): string {
-  return join(dataDir, `registry-${instance}.db`)
+export interface GenerationOptions {
+  readonly config: Config
+  readonly policy: GuardPolicy
+  readonly stores: Stores
 }
 
 /**
- * The name of an index and the registry that belongs to it. Where either is gone, both are new: the consumer groups carry the name, so
- * what was lost is made again from the log.
+ * Opens the collection and registry of an embedder. Where either is gone, both are new: the consumer groups carry the name, so what was
+ * lost is made again from the log.
  */
-async function instanceOf(dataDir: string, fingerprint: string): Promise<string> {
-  const file = join(dataDir, 'vectors', `instance-${fingerprint.slice(0, 16)}`)
-  const known = existsSync(file) ? await readFile(file, 'utf8') : null
-  if (known !== null && existsSync(registryPath(dataDir, known))) return known
-  const instance = randomUUID().slice(0, 8)
-  await writeFile(file, instance)
-  return instance
-}
-
-/** Removes the collections and registries that no open generation uses: those of an embedder that was replaced. */
-export async function dropUnused(
-  dataDir: string,
-  admin: VectorIndexAdmin,
-  open: readonly Generation[],
-): Promise<void> {
-  for (const collection of await admin.list()) {
-    if (open.some(({ embedder }) => embedder.fingerprint === collection.fingerprint)) continue
-    await rm(join(dataDir, 'vectors', `instance-${collection.fingerprint.slice(0, 16)}`), { force: true })
-    await admin.drop(collection)
-  }
-  for (const name of await readdir(dataDir)) {
-    const used = open.some(({ registryFile }) => name.startsWith(registryFile))
-    if (/^registry-.*\.db/.test(name) && !used) await rm(join(dataDir, name), { force: true })
-  }
-}
-
-export async function openGeneration(options: {
-  config: Config
-  policy: GuardPolicy
-  embedder: Embedder
-  admin: VectorIndexAdmin
-}): Promise<Generation> {
-  const { config, embedder, admin } = options
+export async function openGeneration(
+  { config, policy, stores }: GenerationOptions,
+  embedder: Embedder,
+): Promise<Generation> {
   const { fingerprint, dimensions } = embedder
-  const instance = await instanceOf(config.dataDir, fingerprint)
-  const index = await admin.open({ fingerprint, dimensions })
-  const database = openDatabase({
-    path: registryPath(config.dataDir, instance),
-    schema: registrySchema,
-    survives: 'power-loss',
+  const { generations, admin } = stores
+  // In turn: of processes that start at once, the first makes the collection and the others find it.
+  const { instance, index, isFirst } = await stores.turns(`generation/${fingerprint}`, async () => {
+    const wasKnown = (await generations.instances()).has(fingerprint)
+    const known = await generations.instanceOf(fingerprint)
+    const isThere = (await admin.list()).some((collection) => collection.fingerprint === fingerprint)
+    return {
+      instance: wasKnown && !isThere ? await generations.renew(fingerprint, known) : known,
+      index: await admin.open({ fingerprint, dimensions }),
+      isFirst: !wasKnown && !isThere,
+    }
   })
   const parsePool = createParsePool({
     tokenizerPath: embedder.tokenizerPath,
     limits: { maxBytes: config.maxDocumentBytes, maxPages: config.maxPages },
-    guard: options.policy,
+    guard: policy,
     threads: config.parseThreads,
     timeoutMs: config.parseTimeoutMs,
     memoryMb: config.parseMemoryMb,
@@ -121,14 +73,16 @@ export async function openGeneration(options: {
     .update(JSON.stringify([parsePool.build, fingerprint]))
     .digest('hex')
     .slice(0, 16)
-  const registry = createSqliteRegistry(database)
+  const registry = await stores.openRegistry(instance)
+  // Nothing was ever answered from it, so there is nothing that it could have lost.
+  if (isFirst && 'soundness' in registry)
+    await registry.soundness.declareSound(await registry.soundness.identity())
   return {
     build,
-    embedder,
+    instance,
     index,
     registry,
     parsePool,
-    registryFile: basename(registryPath(config.dataDir, instance)),
     groups: {
       connector: `aquifer.connector.${build}.${instance}`,
       embedder: `aquifer.embedder.${build}.${instance}`,
@@ -136,8 +90,6 @@ export async function openGeneration(options: {
     async close() {
       await parsePool.close()
       await registry.close()
-      await database.close()
-      await embedder.close()
     },
   }
 }
@@ -146,47 +98,56 @@ export type Shared = Omit<ConsumerDeps, 'registry' | 'parsePool' | 'build' | 'gr
   readonly sweepEveryMs: number
 }
 
-/** The consumers that fill a generation's index. */
+/** The consumers that fill a generation's index, those that this process runs. */
 export function createConsumers(
-  { build, registry, parsePool, groups, index, embedder }: Generation,
+  { build, registry, parsePool, groups, index }: Generation,
+  embedder: Embedder,
   shared: Shared,
+  services: readonly ServiceName[],
 ) {
-  const connector = createConnectorService({ ...shared, registry, parsePool, build, group: groups.connector })
-  const filler = createEmbedderService({
-    ...shared,
-    registry,
-    build,
-    group: groups.embedder,
-    index,
-    embedder,
-  })
+  const deps =
+    'soundness' in registry
+      ? {
+          ...shared,
+          registry: registry.applying,
+          log: confirmCommits(shared.log, registry.soundness),
+          build,
+        }
+      : { ...shared, registry, build }
+  const connector = createConnectorService({ ...deps, parsePool, group: groups.connector })
+  const filler = createEmbedderService({ ...deps, group: groups.embedder, index, embedder })
+  const run = [
+    ...(services.includes('embedder') ? [filler] : []),
+    ...(services.includes('connector') ? [connector] : []),
+  ]
   return {
     async start(): Promise<void> {
-      await filler.start()
-      await connector.start()
+      for (const each of run) await each.start()
     },
     async stop(): Promise<void> {
-      await connector.stop()
-      await filler.stop()
+      for (const each of run.toReversed()) await each.stop()
     },
   }
 }
 
+/** The steps of the way, each with the topics that it reads. */
+export function stagesOf({ groups }: Generation): readonly [connector: Stage, embedder: Stage] {
+  const { documents, documentsBulk, documentsRetry, chunks, chunksBulk, chunksRetry } = topics
+  return [
+    { group: groups.connector, topics: [documents, documentsBulk, documentsRetry].map(({ name }) => name) },
+    { group: groups.embedder, topics: [chunks, chunksBulk, chunksRetry].map(({ name }) => name) },
+  ]
+}
+
 /** Records of the log that a generation has still to read. */
 export async function backlog(
-  { groups }: Generation,
+  generation: Generation,
   log: EventLog,
 ): Promise<{ connector: number; embedder: number }> {
-  const lag = async (group: string, names: readonly string[]) => {
-    const lags = await Promise.all(names.map(async (name) => await log.lag(group, name)))
+  const lag = async (stage: Stage) => {
+    const lags = await Promise.all(stage.topics.map(async (topic) => await log.lag(stage.group, topic)))
     return lags.reduce((sum, own) => sum + own, 0)
   }
-  return {
-    connector: await lag(groups.connector, [
-      topics.documents.name,
-      topics.documentsBulk.name,
-      topics.documentsRetry.name,
-    ]),
-    embedder: await lag(groups.embedder, [topics.chunks.name, topics.chunksBulk.name]),
-  }
+  const [connector, embedder] = stagesOf(generation)
+  return { connector: await lag(connector), embedder: await lag(embedder) }
 }

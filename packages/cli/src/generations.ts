@@ -1,23 +1,20 @@
-import type { EventLog } from '@aquifer/event-log/port'
-import type { GuardPolicy } from '@aquifer/guard/policy'
 import type { Embedder } from '@aquifer/models/embedder'
 import type { Clock } from '@aquifer/runtime/clock'
-import type { Config } from '@aquifer/runtime/config'
+import { isShared } from '@aquifer/runtime/config'
 import { errorMessage } from '@aquifer/runtime/errors'
 import type { Logger } from '@aquifer/runtime/logger'
+import { createPeriodic } from '@aquifer/runtime/periodic'
+import type { GenerationRecord } from '@aquifer/stores/generations'
 import type { Registry } from '@aquifer/stores/registry'
-import type { VectorIndex, VectorIndexAdmin } from '@aquifer/stores/vector-index'
-import {
-  backlog,
-  createConsumers,
-  dropUnused,
-  openGeneration,
-  readCurrent,
-  writeCurrent,
-} from './generation.ts'
-import type { Generation, Shared } from './generation.ts'
+import { establishSoundness } from '@aquifer/stores/registry-soundness'
+import type { VectorIndex } from '@aquifer/stores/vector-index'
+import { backlog, createConsumers, openGeneration, stagesOf } from './generation.ts'
+import type { Generation, GenerationOptions, Shared } from './generation.ts'
+import type { ServiceName } from './services.ts'
 
-const CATCH_UP_POLL_MS = 250
+const LOOK_EVERY_MS = 250
+/** Of stores that other processes use too. */
+const LOOK_AT_SHARED_EVERY_MS = 1000
 
 /**
  * The generation that serves, and the one that is being filled to follow it. `registry`, `index` and `embedder` are whatever serves
@@ -36,99 +33,165 @@ export interface Generations {
   close(): Promise<void>
 }
 
-export async function createGenerations(options: {
-  config: Config
-  policy: GuardPolicy
-  admin: VectorIndexAdmin
-  log: EventLog
-  clock: Clock
-  logger: Logger
-  shared: Shared
-  openEmbedder: (url: string) => Promise<Embedder>
-}): Promise<Generations> {
-  const { config, log, clock, logger, shared } = options
-  const open = async (url: string) =>
-    await openGeneration({ ...options, embedder: await options.openEmbedder(url) })
-  const newest = await open(config.embedder)
-  const before = await openBefore(options, newest, open)
-  let serving = before ?? newest
-  const all = before ? [before, newest] : [newest]
-  const consumers = new Map(all.map((generation) => [generation, createConsumers(generation, shared)]))
-  const stopping = new AbortController()
-  let switching: Promise<void> | null = null
+export interface GenerationsOptions extends GenerationOptions {
+  readonly services: readonly ServiceName[]
+  readonly clock: Clock
+  readonly logger: Logger
+  readonly shared: Shared
+  readonly openEmbedder: (url: string) => Promise<Embedder>
+}
 
-  /** Waits until the new generation has read everything, then lets it serve, then ends the old one. */
-  async function switchOver(old: Generation): Promise<void> {
-    for (;;) {
-      const { connector, embedder } = await backlog(newest, log)
-      if (connector === 0 && embedder === 0) break
-      await clock.sleep(CATCH_UP_POLL_MS, stopping.signal)
-    }
-    await remember()
+/** An embedder with its generation of now: the registry may be lost, and then made again under another name. */
+interface Slot {
+  readonly embedder: Embedder
+  generation: Generation
+  consumers: ReturnType<typeof createConsumers>
+}
+
+export async function createGenerations(options: GenerationsOptions): Promise<Generations> {
+  const { config, stores, services, clock, logger } = options
+  const store = stores.generations
+  const canSwitch = services.includes('connector') || services.includes('embedder')
+  const newest = await openSlot(options, config.embedder)
+  const before = await openBefore(options, newest)
+  let serving = before ?? newest
+  const slots = before ? [before, newest] : [newest]
+
+  /** What this process finds changed: by itself, which has filled the newest generation, or by another process. */
+  async function look(): Promise<void> {
+    if (isShared(config)) for (const slot of slots) await follow(slot)
+    if (serving === newest) return
+    if (canSwitch && (await isFilled())) await remember()
+    if ((await store.current())?.fingerprint === newest.embedder.fingerprint) await switchOver()
+  }
+
+  async function isFilled(): Promise<boolean> {
+    const { connector, embedder } = await backlog(newest.generation, stores.log)
+    return connector === 0 && embedder === 0
+  }
+
+  async function switchOver(): Promise<void> {
+    const old = serving
     serving = newest
     logger.info(
-      { build: newest.build },
+      { build: newest.generation.build },
       `the index of ${newest.embedder.name} is complete; it serves from now on`,
     )
-    await consumers.get(old)!.stop()
-    all.splice(all.indexOf(old), 1)
-    await old.close()
+    slots.splice(slots.indexOf(old), 1)
+    await old.consumers.stop()
+    await closeSlot(old)
     await tidy()
   }
 
-  async function remember(): Promise<void> {
-    const { fingerprint, dimensions } = newest.embedder
-    const url = newest.embedder.warning === null ? config.embedder : 'lexical:'
-    await writeCurrent(config.dataDir, { build: newest.build, embedderUrl: url, fingerprint, dimensions })
+  async function follow(slot: Slot): Promise<void> {
+    const { fingerprint } = slot.embedder
+    const old = slot.generation
+    if ((await store.instanceOf(fingerprint)) === old.instance) return
+    logger.warn({ fingerprint, lost: old.instance }, 'the registry was lost and is made again from the log')
+    await slot.consumers.stop()
+    const fresh = await openGeneration(options, slot.embedder)
+    if (canSwitch) await stores.dropRegistry(old.instance)
+    slot.generation = fresh
+    slot.consumers = createConsumers(fresh, slot.embedder, options.shared, services)
+    await slot.consumers.start()
+    await old.close()
   }
 
-  /** A makeshift drops nothing: the index of the embedder that it stands in for is wanted again when that can be had. */
+  /** Queries wait for it, where a registry's server was restarted or replaced. */
+  async function establish(signal: AbortSignal): Promise<void> {
+    for (const { generation, embedder } of slots) {
+      if (!('soundness' in generation.registry)) continue
+      const { soundness } = generation.registry
+      const stages = stagesOf(generation)
+      const state = await establishSoundness({ log: stores.log, soundness, stages, clock, signal })
+      if (state === 'lost') await store.renew(embedder.fingerprint, generation.instance)
+    }
+  }
+
+  async function remember(): Promise<void> {
+    const { fingerprint, dimensions, warning } = newest.embedder
+    const embedderUrl = warning === null ? config.embedder : 'lexical:'
+    await store.setCurrent({ build: newest.generation.build, embedderUrl, fingerprint, dimensions })
+  }
+
+  /**
+   * Collections that no one uses go, but only where no other process can be using them. A makeshift drops nothing: the index of the
+   * embedder that it stands in for is wanted again when that can be had.
+   */
   async function tidy(): Promise<void> {
-    if (newest.embedder.warning === null || config.embedder === 'lexical:')
-      await dropUnused(config.dataDir, options.admin, all)
+    if (isShared(config) || (newest.embedder.warning !== null && config.embedder !== 'lexical:')) return
+    for (const collection of await stores.admin.list()) {
+      if (slots.some(({ embedder }) => embedder.fingerprint === collection.fingerprint)) continue
+      await store.forget(collection.fingerprint)
+      await stores.admin.drop(collection)
+    }
   }
 
   if (!before) await remember()
   await tidy()
+  const looking = createPeriodic(
+    'following the generations',
+    isShared(config) ? LOOK_AT_SHARED_EVERY_MS : LOOK_EVERY_MS,
+    { clock, logger },
+    look,
+  )
+  const establishing = createPeriodic(
+    'checking the registry',
+    LOOK_AT_SHARED_EVERY_MS,
+    { clock, logger },
+    establish,
+  )
   return {
-    registry: delegate(() => serving.registry),
-    index: delegate(() => serving.index),
+    registry: delegate(() => serving.generation.registry),
+    index: delegate(() => serving.generation.index),
     embedder: delegate(() => serving.embedder),
-    current: () => serving,
-    otherRegistries: () => all.filter((generation) => generation !== serving).map(({ registry }) => registry),
-    warnings: () => all.flatMap(({ embedder }) => embedder.warning ?? []),
+    current: () => serving.generation,
+    otherRegistries: () => slots.filter((slot) => slot !== serving).map((slot) => slot.generation.registry),
+    warnings: () => slots.flatMap(({ embedder }) => embedder.warning ?? []),
     async start() {
-      for (const each of consumers.values()) await each.start()
-      if (before) {
-        switching = switchOver(before).catch((error: unknown) => {
-          if (!stopping.signal.aborted)
-            logger.error({ err: error }, 'the switch to the new index failed; the next start tries again')
-        })
-      }
+      for (const { consumers } of slots) await consumers.start()
+      if (before || isShared(config)) looking.start()
+      if (canSwitch) establishing.start()
     },
     async stop() {
-      stopping.abort()
-      await switching
-      for (const generation of all) await consumers.get(generation)!.stop()
+      await Promise.all([looking.stop(), establishing.stop()])
+      for (const { consumers } of slots) await consumers.stop()
     },
     async close() {
-      for (const generation of all) await generation.close()
+      for (const slot of slots) await closeSlot(slot)
     },
   }
 }
 
-/** The generation of the last start, where it had another embedder and that can still be opened. */
-async function openBefore(
-  { config, logger }: { config: Config; logger: Logger },
-  newest: Generation,
-  open: (url: string) => Promise<Generation>,
-): Promise<Generation | null> {
-  const record = await readCurrent(config.dataDir)
+async function openSlot(options: GenerationsOptions, url: string): Promise<Slot> {
+  const embedder = await options.openEmbedder(url)
+  try {
+    const generation = await openGeneration(options, embedder)
+    return {
+      embedder,
+      generation,
+      consumers: createConsumers(generation, embedder, options.shared, options.services),
+    }
+  } catch (error) {
+    await embedder.close()
+    throw error
+  }
+}
+
+async function closeSlot({ generation, embedder }: Slot): Promise<void> {
+  await generation.close()
+  await embedder.close()
+}
+
+/** The generation that serves, where it has another embedder and that can still be opened. */
+async function openBefore(options: GenerationsOptions, newest: Slot): Promise<Slot | null> {
+  const { stores, logger } = options
+  const record: GenerationRecord | null = await stores.generations.current()
   if (!record || record.fingerprint === newest.embedder.fingerprint) return null
   try {
-    const before = await open(record.embedderUrl)
+    const before = await openSlot(options, record.embedderUrl)
     if (before.embedder.fingerprint === record.fingerprint) return before
-    await before.close()
+    await closeSlot(before)
   } catch (error) {
     logger.warn(
       { err: error },

@@ -1,5 +1,6 @@
 import type { Embedder } from '@aquifer/models/embedder'
 import { openEmbedder } from '@aquifer/models/open'
+import { isShared } from '@aquifer/runtime/config'
 import type { Config } from '@aquifer/runtime/config'
 import { AquiferError, errorMessage } from '@aquifer/runtime/errors'
 import type { Logger } from '@aquifer/runtime/logger'
@@ -14,7 +15,10 @@ export async function openConfigured(
   return await openEmbedder(url, { dataDir, env: process.env, apiKey, threads, onProgress })
 }
 
-/** The same; where its model cannot be had, the makeshift one, said loudly. */
+/**
+ * The same; where its model cannot be had, the makeshift one, said loudly. Not where processes share the stores: one without the model
+ * would begin an index of its own for all.
+ */
 export async function openModel(
   url: string,
   config: Config,
@@ -24,7 +28,8 @@ export async function openModel(
   try {
     return await openConfigured(url, config, onProgress)
   } catch (error) {
-    if (!(error instanceof AquiferError) || error.code !== 'model_unavailable') throw error
+    if (!(error instanceof AquiferError) || error.code !== 'model_unavailable' || isShared(config))
+      throw error
     logger.error(
       { err: error },
       `the embedding model cannot be had: ${errorMessage(error)}. The lexical embedder stands in: answers are worse.`,

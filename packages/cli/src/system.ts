@@ -1,11 +1,11 @@
 import { randomUUID } from 'node:crypto'
-import { existsSync } from 'node:fs'
+import { existsSync, mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { documentRoutes } from '@aquifer/connector/http'
+import { openSchemas } from '@aquifer/contracts/schemas'
 import { topics } from '@aquifer/contracts/topics'
 import { createEvaluatorService, EVALUATOR_GROUP } from '@aquifer/evaluator/service'
 import { createEvaluate } from '@aquifer/evaluator/metrics'
-import { createSqliteEventLog } from '@aquifer/event-log/sqlite'
 import { DOCUMENT_POLICY } from '@aquifer/guard/policy'
 import { createGuardPool } from '@aquifer/guard/pool'
 import { createGroundednessScorer } from '@aquifer/models/groundedness'
@@ -15,25 +15,26 @@ import { createQueryService } from '@aquifer/query/service'
 import { loadPrompt } from '@aquifer/query/prompt'
 import { keyAuthenticator, loopbackAuthenticator } from '@aquifer/runtime/auth'
 import { systemClock } from '@aquifer/runtime/clock'
+import { isShared } from '@aquifer/runtime/config'
 import type { Config } from '@aquifer/runtime/config'
+import { invalid } from '@aquifer/runtime/errors'
 import { startHttp } from '@aquifer/runtime/http'
 import type { Logger } from '@aquifer/runtime/logger'
 import { createMetrics } from '@aquifer/runtime/metrics'
 import { ownDataDir } from '@aquifer/runtime/owner-lock'
 import { noProbe } from '@aquifer/runtime/probe'
 import type { Probe } from '@aquifer/runtime/probe'
-import { openDatabase } from '@aquifer/runtime/sqlite'
+import { untilAvailable } from '@aquifer/runtime/retry'
 import { createTracing } from '@aquifer/runtime/tracing'
-import { answersSchema, createSqliteAnswers } from '@aquifer/stores/answers-sqlite'
-import { openFileBlobs } from '@aquifer/stores/blobs-file'
-import { cacheSchema, createSqliteCache } from '@aquifer/stores/cache-sqlite'
 import { createDocumentFiles } from '@aquifer/stores/document-files'
-import { openLanceDb } from '@aquifer/stores/lancedb'
 import { backlog } from './generation.ts'
 import { createGenerations } from './generations.ts'
 import { openModel } from './open-model.ts'
+import { SERVICES } from './services.ts'
+import type { ServiceName } from './services.ts'
+import { openStores } from './stores.ts'
 
-/** Every service in one process, on the adapters that the configuration names. */
+/** Services in one process, on the adapters that the configuration names. */
 export interface System {
   readonly url: string
   /** What a person should know although it runs. */
@@ -45,6 +46,8 @@ export interface System {
 }
 
 const HTTP_DEADLINE_MS = 10_000
+/** A broker that starts beside this process has so long to come up. */
+const START_DEADLINE_MS = 120_000
 const SWEEP_EVERY_MS = 10 * 60 * 1000
 const EXPIRE_EVERY_MS = 60 * 60 * 1000
 /** Deleted text leaves the index's files with it; writes wait for a second or so meanwhile. */
@@ -53,23 +56,34 @@ const COMPACT_EVERY_MS = 6 * 60 * 60 * 1000
 export interface SystemOptions {
   readonly config: Config
   readonly logger: Logger
+  /** All of them unless told; some of them only where no store is embedded. */
+  readonly services?: readonly ServiceName[]
   readonly probe?: Probe
   /** Told while a model is fetched and made ready. */
   readonly onProgress?: (line: string) => void
 }
 
+/** Throws `embedded_stores` where services are to run apart on stores that have one owner, and what the stores throw. */
 export async function startSystem({
   config,
   logger,
+  services = SERVICES,
   probe = noProbe,
   onProgress = () => {},
 }: SystemOptions): Promise<System> {
+  if (services.length < SERVICES.length && !isShared(config)) {
+    throw invalid(
+      'embedded_stores',
+      'embedded stores have one owner process, so one service alone cannot run on them: start all (no names), or set ' +
+        'AQUIFER_EVENT_LOG, AQUIFER_VECTOR_INDEX and AQUIFER_STATE to servers that many processes share',
+    )
+  }
   const closers: (() => unknown)[] = []
   const close = async (): Promise<void> => {
     for (const closer of closers.splice(0).reverse()) await closer()
   }
   try {
-    return await assemble({ config, logger, probe, onProgress }, closers, close)
+    return await assemble({ config, logger, services, probe, onProgress }, closers, close)
   } catch (error) {
     await close()
     throw error
@@ -77,13 +91,14 @@ export async function startSystem({
 }
 
 async function assemble(
-  { config, logger, probe, onProgress }: Required<SystemOptions>,
+  { config, logger, services, probe, onProgress }: Required<SystemOptions>,
   closers: (() => unknown)[],
   close: () => Promise<void>,
 ): Promise<System> {
-  const inDataDir = (name: string) => join(config.dataDir, name)
-  const isNew = !existsSync(inDataDir('log.db'))
-  closers.push(ownDataDir(config.dataDir))
+  const runs = (service: ServiceName) => services.includes(service)
+  const isNew = config.eventLog === 'sqlite:' && !existsSync(join(config.dataDir, 'log.db'))
+  if (isShared(config)) mkdirSync(config.dataDir, { recursive: true })
+  else closers.push(ownDataDir(config.dataDir))
   const clock = systemClock
   const random = Math.random
   const uuid = randomUUID
@@ -91,27 +106,20 @@ async function assemble(
   const tracing = createTracing()
   closers.push(() => tracing.shutdown())
 
-  const log = createSqliteEventLog({ path: inDataDir('log.db'), clock })
-  closers.push(() => log.close())
-  await log.ensureTopics(Object.values(topics).map((topic) => ({ ...topic, partitions: config.partitions })))
-  const database = openDatabase({
-    path: inDataDir('state.db'),
-    schema: `${answersSchema}${cacheSchema}`,
-    survives: 'power-loss',
-  })
-  closers.push(() => database.close())
-  const answers = createSqliteAnswers(database)
-  const cache = createSqliteCache(database, { clock })
-  const blobs = await openFileBlobs({ path: inDataDir('blobs') })
+  const stores = await openStores({ config, clock, random, logger, closers })
+  const { log, answers, cache, blobs } = stores
+  await untilAvailable(
+    () =>
+      log.ensureTopics(Object.values(topics).map((topic) => ({ ...topic, partitions: config.partitions }))),
+    {
+      clock,
+      random,
+      signal: AbortSignal.timeout(START_DEADLINE_MS),
+      onFailure: (error) => logger.warn({ err: error }, 'the event log is waited for'),
+    },
+  )
+  const schemas = await openSchemas({ url: config.schemaRegistry ?? null, clock, random })
   const files = createDocumentFiles(blobs)
-  const admin = await openLanceDb({
-    path: inDataDir('vectors'),
-    clock,
-    onUpkeepFailure: (error) =>
-      logger.warn({ err: error }, 'the upkeep of the vector index failed; it is tried again'),
-  })
-  closers.push(() => admin.close())
-
   const policy = {
     ...DOCUMENT_POLICY,
     injection: config.guardInjection,
@@ -121,6 +129,7 @@ async function assemble(
   const limits = { maxDocumentBytes: config.maxDocumentBytes, uriHosts: config.uriHosts }
   const shared = {
     log,
+    schemas,
     blobs,
     files,
     limits,
@@ -136,62 +145,69 @@ async function assemble(
   const generations = await createGenerations({
     config,
     policy,
-    admin,
-    log,
+    stores,
+    services,
     clock,
     logger,
     shared,
-    openEmbedder: (url) => openModel(url, config, logger, onProgress),
+    openEmbedder: (url) =>
+      openModel(url, { ...config, embedThreads: embedThreads(services, config) }, logger, onProgress),
   })
   closers.push(() => generations.close())
   const { registry, index, embedder } = generations
-  const generator = await openGenerator(config.generator, { embedder, apiKey: config.openaiApiKey })
-  closers.push(() => generator.close())
 
-  const groundedness = createGroundednessScorer({ embedder })
-  // Whoever asks does not wait for the evaluator's embeddings: they change the score by little (packages/models/fit/groundedness).
-  const quickGroundedness = createGroundednessScorer({ embedder: createLexicalEmbedder() })
-  const evaluate = createEvaluate({ embedder, groundedness })
-  const guard = createGuardPool()
-  closers.push(() => guard.close())
-  const prompt = loadPrompt(new URL('../../../prompts/answer.v1.md', import.meta.url))
-  const query = createQueryService({
-    ...shared,
-    index,
-    registry,
-    answers,
-    cache,
-    embedder,
-    generator,
-    groundedness: quickGroundedness,
-    guard,
-    prompt,
-    route: 'default',
-    sampleRate: config.sampleRate,
-    redactSampled: config.redactSampled,
-  })
+  const evaluate = createEvaluate({ embedder, groundedness: createGroundednessScorer({ embedder }) })
   const evaluator = createEvaluatorService({ ...shared, answers, evaluate })
   const lags = async () => ({
     ...(await backlog(generations.current(), log)),
-    evaluator: await log.lag(EVALUATOR_GROUP, topics.answersSampled.name),
+    evaluator:
+      (await log.lag(EVALUATOR_GROUP, topics.answersSampled.name)) +
+      (await log.lag(EVALUATOR_GROUP, topics.answersSampledRetry.name)),
   })
-  const door = documentRoutes({
-    ...shared,
-    registry,
-    cache,
-    alsoDelete: () => generations.otherRegistries(),
-    status: async () => ({
-      lag: await lags(),
-      embedder: embedder.name,
-      generator: generator.model,
-      index: 'lancedb',
-    }),
-  })
+  const door = runs('query') ? await openDoor() : null
+
+  /** The routes, and what stands behind them alone. */
+  async function openDoor() {
+    const generator = await openGenerator(config.generator, { embedder, apiKey: config.openaiApiKey })
+    closers.push(() => generator.close())
+    const guard = createGuardPool()
+    closers.push(() => guard.close())
+    const query = createQueryService({
+      ...shared,
+      index,
+      registry,
+      answers,
+      cache,
+      embedder,
+      generator,
+      // Whoever asks does not wait for the evaluator's embeddings: they change the score by little (packages/models/fit/groundedness).
+      groundedness: createGroundednessScorer({ embedder: createLexicalEmbedder() }),
+      guard,
+      prompt: loadPrompt(new URL('../../../prompts/answer.v1.md', import.meta.url)),
+      route: 'default',
+      sampleRate: config.sampleRate,
+      redactSampled: config.redactSampled,
+    })
+    const documents = documentRoutes({
+      ...shared,
+      registry,
+      cache,
+      turns: stores.turns,
+      alsoDelete: () => generations.otherRegistries(),
+      status: async () => ({
+        lag: await lags(),
+        embedder: embedder.name,
+        generator: generator.model,
+        index: config.vectorIndex.slice(0, config.vectorIndex.indexOf(':')),
+      }),
+    })
+    return { query, generator, routes: [documents, ...query.routes, ...evaluator.routes] }
+  }
 
   const http = await startHttp({
     host: config.host,
     port: config.port,
-    routes: [door, ...query.routes, ...evaluator.routes],
+    routes: door?.routes ?? [],
     authenticate: config.apiKeys === undefined ? loopbackAuthenticator : keyAuthenticator(config.apiKeys),
     localOnly: config.apiKeys === undefined,
     logger,
@@ -204,7 +220,7 @@ async function assemble(
       state: () => answers.ping(),
       blobs: () => blobs.ping(),
       embedder: () => embedder.ping(),
-      generator: () => generator.ping(),
+      ...(door && { generator: () => door.generator.ping() }),
     },
     onScrape: async () => {
       for (const [group, lag] of Object.entries(await lags())) metrics.lag.set({ group }, lag)
@@ -212,19 +228,16 @@ async function assemble(
     warnings: generations.warnings(),
     welcome: WELCOME,
   })
+  const every = (ms: number, what: string, task: () => Promise<void>) =>
+    setInterval(() => {
+      task().catch((error: unknown) => logger.warn({ err: error }, `${what} failed; it is tried again`))
+    }, ms)
   const upkeep = [
-    setInterval(() => {
-      answers
-        .expire(clock.now())
-        .catch((error: unknown) => logger.warn({ err: error }, 'old answers could not be dropped'))
-    }, EXPIRE_EVERY_MS),
-    setInterval(() => {
-      index
-        .compact({ olderThanMs: 0 })
-        .catch((error: unknown) => logger.warn({ err: error }, 'the index could not be compacted'))
-    }, COMPACT_EVERY_MS),
+    every(EXPIRE_EVERY_MS, 'dropping old answers', () => answers.expire(clock.now())),
+    every(COMPACT_EVERY_MS, 'compacting the index', () => index.compact({ olderThanMs: 0 })),
   ]
-  await Promise.all([generations.start(), query.start(), evaluator.start()])
+  const consumers = [...(door ? [door.query] : []), ...(runs('evaluator') ? [evaluator] : [])]
+  await Promise.all([generations, ...consumers].map((each) => each.start()))
 
   return {
     url: http.url,
@@ -235,10 +248,16 @@ async function assemble(
       // The door first, so that nothing more is accepted; then the consumers, in the order of the way.
       await http.close(HTTP_DEADLINE_MS)
       await generations.stop()
-      await Promise.all([query.stop(), evaluator.stop()])
+      await Promise.all(consumers.map((each) => each.stop()))
       await close()
     },
   }
+}
+
+/** Threads that embed documents: the embedder's are configured, the evaluator needs one, a door has its own for queries. */
+function embedThreads(services: readonly ServiceName[], { embedThreads: configured }: Config) {
+  if (services.includes('embedder')) return configured
+  return services.includes('evaluator') ? 1 : 0
 }
 
 const WELCOME = `Aquifer is running.

@@ -1,6 +1,7 @@
 import type { Schemas } from '@aquifer/contracts/avro'
 import type { EventLog } from '@aquifer/event-log/port'
 import type { Clock } from '@aquifer/runtime/clock'
+import type { Turns } from '@aquifer/runtime/concurrency'
 import type { Logger } from '@aquifer/runtime/logger'
 import type { Metrics } from '@aquifer/runtime/metrics'
 import type { Probe } from '@aquifer/runtime/probe'
@@ -30,6 +31,8 @@ interface CommonDeps {
 
 /** What puts documents on the log. */
 export interface PublisherDeps extends CommonDeps {
+  /** Publications of one document take turns, among all doors; left out, within this process. */
+  readonly turns?: Turns
   /** Registries of other generations: a deletion binds all of them at once. */
   readonly alsoDelete: () => readonly Registry[]
 }

@@ -1,11 +1,13 @@
 import { readdir, readFile } from 'node:fs/promises'
 import { extname } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { Command } from 'commander'
+import { Argument, Command } from 'commander'
 import { readConfig } from '@aquifer/runtime/config'
-import { errorMessage, invalid } from '@aquifer/runtime/errors'
+import { errorMessage } from '@aquifer/runtime/errors'
 import { createLogger } from '@aquifer/runtime/logger'
 import type { Logger } from '@aquifer/runtime/logger'
+import { SERVICES } from '../services.ts'
+import type { ServiceName } from '../services.ts'
 import { startSystem } from '../system.ts'
 import type { System } from '../system.ts'
 import { mediaTypeOf } from '../media-types.ts'
@@ -14,27 +16,33 @@ const SAMPLES = new URL('../../../../samples/', import.meta.url)
 
 export function startCommand(): Command {
   return new Command('start')
-    .argument(
-      '[services...]',
-      'connector, embedder, query, evaluator; all of them in one process unless told',
+    .addArgument(
+      new Argument(
+        '[services...]',
+        'all of them in one process unless told; some alone only on servers that all share (kafka, qdrant, redis)',
+      ).choices(SERVICES),
     )
-    .description('Start every service in one process, on the adapters that AQUIFER_* names')
+    .description('Start the services, on the adapters that AQUIFER_* names; query serves every route')
     .option('--no-samples', 'do not index samples/ into a new data directory')
-    .action(async (services: string[], options: { samples: boolean }) => {
-      if (services.length > 0) {
-        throw invalid(
-          'embedded_stores',
-          'embedded stores have one owner process, so one service alone cannot run on them: start all (no names)',
-        )
-      }
+    .action(async (named: ServiceName[], options: { samples: boolean }) => {
+      const services = named.length > 0 ? named : SERVICES
       const config = readConfig(process.env, process.cwd())
       const logger = createLogger(config.logLevel, 'aquifer')
-      const system = await startSystem({ config, logger, onProgress: (line) => console.error(line) })
+      const system = await startSystem({
+        config,
+        logger,
+        services,
+        onProgress: (line) => console.error(line),
+      })
       stopOnSignal(system, logger)
       if (system.isNew && options.samples)
         await publishSamples(system.url, config.apiKeys === undefined, logger)
       for (const warning of system.warnings) console.error(`WARNING: ${warning}`)
-      console.log(greeting(system.url))
+      console.log(
+        services.includes('query')
+          ? greeting(system.url)
+          : `${services.join(', ')}: health and metrics on ${system.url}`,
+      )
     })
 }
 

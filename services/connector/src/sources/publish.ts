@@ -27,7 +27,7 @@ export function createPublisher(deps: PublisherDeps) {
   const { log, registry, clock, logger, probe, schemas = offlineSchemas } = deps
   const codec = schemas.codec('documents')
   const lanes = createLanes(clock)
-  const inTurn = createTurns()
+  const inTurn = deps.turns ?? createTurns()
 
   /** Restricted before, and not said now who may read it: refused, so that nothing is opened by forgetting. */
   async function checkAccess(tenant: string, document: Document): Promise<boolean> {
