@@ -14,7 +14,7 @@ import type { KafkaTimings } from '../src/adapters/kafka-client.ts'
 import type { EventLog, TopicSpec } from '../src/port.ts'
 
 /** Retention and compaction run all the time, and at once. */
-const EAGER = {
+export const EAGER = {
   'log.retention.check.interval.ms': '100',
   'log.initial.task.delay.ms': '100',
   'log.cleaner.backoff.ms': '100',
@@ -27,6 +27,8 @@ export const HASTY: KafkaTimings = {
   sessionTimeoutMs: 10_000,
   fetchWaitMs: 20,
 }
+/** A broker, wherever it runs, and its data as this process can read it. */
+export type KafkaPlace = Pick<KafkaPart, 'url' | 'bootstrap' | 'dataDir'>
 const WAIT = { timeout: 30_000, interval: 20 }
 
 export const startTestKafka = async (login?: { user: string; password: string }) =>
@@ -34,7 +36,7 @@ export const startTestKafka = async (login?: { user: string; password: string })
     startKafka({ ...options, properties: EAGER, ...(login && { login }) }),
   )
 
-export function adminOf({ bootstrap }: Pick<KafkaPart, 'bootstrap'>) {
+export function adminOf({ bootstrap }: Pick<KafkaPlace, 'bootstrap'>) {
   return new Kafka({ brokers: [bootstrap], logLevel: logLevel.NOTHING }).admin()
 }
 
@@ -68,7 +70,7 @@ export async function configure(admin: Admin, topic: string, change: Record<stri
  * by that, and put back afterwards. A canary that is dropped three times shows that a whole pass has gone by.
  */
 export async function applyRetention(
-  broker: KafkaPart,
+  broker: KafkaPlace,
   log: EventLog,
   specs: readonly TopicSpec[],
   elapsedMs: number,
@@ -93,7 +95,7 @@ export async function applyRetention(
 
 /** Makes the broker compact all that the topics hold, and waits until its cleaner says that it has. */
 export async function applyCompaction(
-  broker: KafkaPart,
+  broker: KafkaPlace,
   log: EventLog,
   specs: readonly TopicSpec[],
 ): Promise<void> {
@@ -116,7 +118,7 @@ export async function applyCompaction(
  * Kafka never compacts the segment that it appends to, and begins another one only when something is appended. So it is
  * given a batch that it begins a segment for and then refuses: one that leaves out sequence numbers of the last producer.
  */
-async function rollSegment(broker: KafkaPart, topic: string, partition: number): Promise<void> {
+async function rollSegment(broker: KafkaPlace, topic: string, partition: number): Promise<void> {
   const client = createClient({
     address: parseKafkaUrl(broker.url),
     clock: systemClock,
@@ -124,7 +126,7 @@ async function rollSegment(broker: KafkaPart, topic: string, partition: number):
     timings: HASTY,
   })
   try {
-    const node = await client.broker((await client.leaders(topic))[partition]!, true)
+    const node = await client.broker((await client.leaders(topic))[partition]!)
     const { producerId, producerEpoch, firstSequence, lastOffsetDelta } = await lastBatch(
       node,
       topic,
