@@ -7,6 +7,9 @@ import { passageContext } from '@aquifer/text/passage'
 import { terms } from '@aquifer/text/terms'
 import type { Part } from './work.ts'
 
+/** What is looked through of a document of which nothing is visible: as much as so many versions of it have. */
+const MAX_VERSIONS = 2
+
 type Vectors = Pick<Point, 'vector' | 'wordBits'>
 
 /** What the vectors of a chunk depend on, given the embedder: its context and its text. */
@@ -16,23 +19,21 @@ function passageKey(title: string | null, { headings, text }: Pick<Chunk, 'headi
 
 /**
  * Makes the points of parts. Text that the visible version already holds under the same title and headings keeps its
- * vectors (the collection has one embedder fingerprint); all other texts are embedded in one call.
+ * vectors (the collection has one embedder fingerprint); all other texts are embedded in one call. A registry that is made again
+ * from the log knows of nothing visible, while the index still has it: then whatever it has of the document serves.
  */
 export function createPointMaker({ index, embedder }: { index: VectorIndex; embedder: Embedder }) {
   async function vectorsHeld(
     part: Part,
     visible: DocumentRecord['visible'] | undefined,
   ): Promise<Map<string, Vectors>> {
-    if (!visible) return new Map()
-    const points = await index.fetch(
-      {
-        tenant: part.tenant,
-        documentId: part.documentId,
-        version: { eq: visible.version },
-        build: { eq: visible.build },
-      },
-      visible.chunks,
-    )
+    const { tenant, documentId, chunks } = part
+    const points = visible
+      ? await index.fetch(
+          { tenant, documentId, version: { eq: visible.version }, build: { eq: visible.build } },
+          visible.chunks,
+        )
+      : await index.fetch({ tenant, documentId }, MAX_VERSIONS * chunks.totalChunks)
     return new Map(points.map((point) => [passageKey(point.title, point), point]))
   }
 

@@ -43,6 +43,8 @@ export interface EmbedderDeps {
   readonly schemas?: Schemas
   readonly index: VectorIndex
   readonly registry: Registry
+  /** What the sweep goes by, where that is another one: a registry that is still being made again would condemn what it needs. */
+  readonly sweepRegistry?: Registry
   readonly files: DocumentFiles
   readonly embedder: Embedder
   readonly clock: Clock
@@ -73,7 +75,7 @@ export function createEmbedderService(deps: EmbedderDeps): EmbedderService {
   const chunksCodec = schemas.codec('chunks')
   const indexed = schemas.codec('indexed')
   const makePoints = createPointMaker(deps)
-  const sweeper = createSweeper(deps)
+  const sweeper = createSweeper({ ...deps, registry: deps.sweepRegistry ?? registry })
   const subscriptions: Subscription[] = []
 
   const steady = createSteady('embedder', deps)
