@@ -59,6 +59,8 @@ export interface SystemOptions {
   /** All of them unless told; some of them only where no store is embedded. */
   readonly services?: readonly ServiceName[]
   readonly probe?: Probe
+  /** For tests: sweeps come sooner, and documents of several parts are smaller. */
+  readonly tuning?: { readonly sweepEveryMs?: number; readonly maxPartBytes?: number }
   /** Told while a model is fetched and made ready. */
   readonly onProgress?: (line: string) => void
 }
@@ -69,6 +71,7 @@ export async function startSystem({
   logger,
   services = SERVICES,
   probe = noProbe,
+  tuning = {},
   onProgress = () => {},
 }: SystemOptions): Promise<System> {
   if (services.length < SERVICES.length && !isShared(config)) {
@@ -83,7 +86,7 @@ export async function startSystem({
     for (const closer of closers.splice(0).reverse()) await closer()
   }
   try {
-    return await assemble({ config, logger, services, probe, onProgress }, closers, close)
+    return await assemble({ config, logger, services, probe, tuning, onProgress }, closers, close)
   } catch (error) {
     await close()
     throw error
@@ -91,7 +94,7 @@ export async function startSystem({
 }
 
 async function assemble(
-  { config, logger, services, probe, onProgress }: Required<SystemOptions>,
+  { config, logger, services, probe, tuning, onProgress }: Required<SystemOptions>,
   closers: (() => unknown)[],
   close: () => Promise<void>,
 ): Promise<System> {
@@ -126,7 +129,8 @@ async function assemble(
     personalData: config.guardPersonalData,
     unsafe: config.guardActiveContent,
   }
-  const limits = { maxDocumentBytes: config.maxDocumentBytes, uriHosts: config.uriHosts }
+  const { sweepEveryMs = SWEEP_EVERY_MS, ...smaller } = tuning
+  const limits = { maxDocumentBytes: config.maxDocumentBytes, uriHosts: config.uriHosts, ...smaller }
   const shared = {
     log,
     schemas,
@@ -140,7 +144,7 @@ async function assemble(
     metrics,
     tracing,
     probe,
-    sweepEveryMs: SWEEP_EVERY_MS,
+    sweepEveryMs,
   }
   const generations = await createGenerations({
     config,
