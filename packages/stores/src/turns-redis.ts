@@ -26,8 +26,8 @@ const RELEASE = script(`
  * Turns among all processes that share a Redis; within one they are taken in the order in which they were handed in, so that
  * one process at most asks for a key on behalf of many. Rejects with `state_unavailable` where a turn cannot be had in time.
  *
- * A fail-over, or a holder that was stopped for longer than its turn, can let two have a turn at once: what must never happen
- * twice is held by the registry's compare-and-set, not by this.
+ * A fail-over, or a holder that was stopped for longer than its turn, can let two have a turn at once. So this may keep work from
+ * being in vain, but nothing may rest on it alone: who may read a document is checked again when its record is processed.
  */
 export function createRedisTurns(
   redis: RedisConnection,
