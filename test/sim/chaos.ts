@@ -1,0 +1,50 @@
+import { fire, PORTS } from './faults.ts'
+import type { World } from './world.ts'
+
+const PAUSE_MS = 4_000
+
+/** What befalls the system as a whole, until `isOver`. Which of it, and how often, is the seed's. */
+export async function disturb(world: World, isOver: () => boolean): Promise<void> {
+  const { time, faults } = world
+  const { random } = time
+  const pick = <T>(from: readonly T[]): T => from[Math.floor(random() * from.length)]!
+  const disasters: (() => void | Promise<void>)[] = [
+    () => world.crash(pick(world.consumers), random() * 8_000),
+    () => world.crash(pick(world.consumers), 0),
+    () => {
+      const { kind } = pick(world.consumers)
+      for (const replica of world.consumers)
+        if (replica.kind === kind) world.crash(replica, random() * 20_000)
+    },
+    () => pick(world.consumers).process.freeze(1_000 + random() * 4_000),
+    () => pick(world.consumers).process.freeze(7_000 + random() * 30_000),
+    () => world.roll(pick(world.consumers)),
+    () => world.crashEdge(),
+    () => faults.breakDown(pick(PORTS), random() * 8_000),
+    () => rewind(world),
+    async () => {
+      fire(faults.fired, 'compaction')
+      await world.stores.log.maintain()
+    },
+  ]
+  // Each seed has its own few kinds, so that each kind also comes often.
+  const own = disasters.filter(() => random() < 0.5)
+  if (own.length === 0 || random() < 0.1) return
+  while (!isOver()) {
+    await time.clock.sleep(random() * 2 * PAUSE_MS)
+    if (!isOver()) await pick(own)()
+  }
+}
+
+/** A group's commit is lost, as by an operator's hand: what was done comes again. It counts from the next assignment on. */
+function rewind({ stores, time, faults, consumers, crash }: World): void {
+  const commits = [...stores.disk.commits.keys()]
+  if (commits.length === 0) return
+  const key = commits[Math.floor(time.random() * commits.length)]!
+  const before = stores.disk.commits.get(key)!
+  const back = 1 + Math.floor(time.random() * 6)
+  stores.disk.commits.set(key, Math.max(0, before - back))
+  fire(faults.fired, 'offsets rewound')
+  time.trace(`commit ${key} goes from ${before} back by ${back}`)
+  crash(consumers[Math.floor(time.random() * consumers.length)]!, 0)
+}
