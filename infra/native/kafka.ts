@@ -83,7 +83,7 @@ export async function startKafka(options: KafkaOptions): Promise<KafkaPart> {
   await writeFile(
     file,
     Object.entries(properties)
-      .map(([name, value]) => `${name}=${value}\n`)
+      .map(([name, value]) => `${name}=${escaped(value)}\n`)
       .join(''),
   )
   if (!existsSync(join(dataDir, 'meta.properties'))) await format(jars, file, options.login)
@@ -195,6 +195,12 @@ async function makeCertificate(dir: string): Promise<{ keystore: string; caFile:
     await run('keytool', ['-exportcert', '-rfc', ...store, '-file', caFile])
   }
   return { keystore, caFile }
+}
+
+/** A properties file is read as Latin-1, with escapes. */
+function escaped(value: string): string {
+  const unit = (character: string): string => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`
+  return value.replaceAll(/[^\x20-\x7e]|\\/g, unit)
 }
 
 /** The broker opens its listeners last. */

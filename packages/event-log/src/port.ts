@@ -21,7 +21,9 @@ export interface EventLog {
   /** Creates the topics that are missing. A topic that exists with fewer partitions or another policy is an error. */
   ensureTopics(topics: readonly TopicSpec[]): Promise<void>
   /**
-   * Appends all of the records or none. Errors: `record_too_large`, `unknown_topic`, `log_unavailable` (retryable).
+   * Appends all of the records. `record_too_large`, `append_too_large`, `key_required` and `unknown_topic` say that none was
+   * written. After `log_unavailable` (retryable) that is not known: a log without transactions may hold some, of each
+   * partition the first ones without a gap, and whoever appends again may append those twice.
    */
   append(topic: string, records: readonly NewRecord[]): Promise<Position[]>
   /** Joins `group` and delivers from its commits, or from the start of the topic where it has none. */

@@ -45,8 +45,8 @@ export interface ClientOptions {
 export interface KafkaClient {
   /** The node that leads each partition of the topic, -1 where none does. Throws `unknown_topic`, when it has not appeared for `graceMs`. */
   leaders(topic: string, graceMs?: number): Promise<readonly number[]>
-  /** Connected; `fetch` gives it the connection for Fetch too. */
-  broker(nodeId: number, fetch?: boolean): Promise<Broker>
+  /** Connected. */
+  broker(nodeId: number): Promise<Broker>
   anyBroker(): Promise<Broker>
   coordinator(group: string): Promise<Broker>
   /** Asks a broker which brokers there are. */
@@ -78,7 +78,7 @@ export function createClient({ address, clock, logger, timings }: ClientOptions)
     retry: { retries: address.brokers.length, initialRetryTime: 20, maxRetryTime: 200 },
   })
   const { createBroker } = cluster.brokerPool
-  cluster.brokerPool.createBroker = (options) => withMetadata(createBroker(options))
+  cluster.brokerPool.createBroker = (options) => mended(createBroker(options))
   const turns = createTurns()
   const topics = new Map<string, { leaders: readonly number[]; readAtMs: number }>()
   const coordinators = new Map<string, Broker>()
@@ -117,15 +117,9 @@ export function createClient({ address, clock, logger, timings }: ClientOptions)
     }
   }
 
-  /** One at a time for each broker: kafkajs opens a connection twice when it is asked twice. */
-  async function broker(nodeId: number, fetch = false): Promise<Broker> {
-    return await turns(`broker ${nodeId}`, async () => {
-      if (!cluster.brokerPool.brokers[nodeId]) await refresh([])
-      const found = await cluster.findBroker({ nodeId: String(nodeId) })
-      await found.connectionPool.getConnection(0)
-      if (fetch) await found.connectionPool.getConnection(1)
-      return found
-    })
+  async function broker(nodeId: number): Promise<Broker> {
+    if (!cluster.brokerPool.brokers[nodeId]) await refresh([])
+    return await cluster.findBroker({ nodeId: String(nodeId) })
   }
 
   async function anyBroker(): Promise<Broker> {
@@ -134,17 +128,10 @@ export function createClient({ address, clock, logger, timings }: ClientOptions)
   }
 
   async function coordinator(group: string): Promise<Broker> {
-    return await turns(`coordinator ${group}`, async () => {
-      if (!cluster.brokerPool.metadata) await refresh([])
-      const known = coordinators.get(group)
-      if (known) {
-        await known.connectionPool.getConnection(0)
-        return known
-      }
-      const found = await cluster.findGroupCoordinator({ groupId: group })
-      coordinators.set(group, found)
-      return found
-    })
+    if (!cluster.brokerPool.metadata) await refresh([])
+    let found = coordinators.get(group)
+    if (!found) coordinators.set(group, (found = await cluster.findGroupCoordinator({ groupId: group })))
+    return found
   }
 
   function forget(): void {
@@ -252,14 +239,22 @@ function kafkaLogger(logger: Logger | null) {
   })
 }
 
-/** kafkajs asks for all topics where none is named, and one whose leader is missing fails the whole answer. */
-function withMetadata(broker: Broker): Broker {
+/** What of kafkajs's brokers cannot stay as it is. */
+function mended(broker: Broker): Broker {
+  const { connectionPool } = broker
+  for (const connection of connectionPool.pool) {
+    // Asked twice, it opens two sockets and writes to the one that is not connected.
+    const connect = connection.connect.bind(connection)
+    let connecting: Promise<unknown> | null = null
+    connection.connect = () => (connecting ??= connect().finally(() => (connecting = null)))
+  }
   return Object.assign(broker, {
+    /** Its own asks for all topics where none is named, and fails altogether where one has no leader. */
     async metadata(topics: readonly string[]) {
       const { request, response } = protocol.requests.Metadata.protocol({ version: 6 })({ topics })
       const encode = async () => new Encoder().writeArray(topics).writeBoolean(false)
       const parse = async (decoded: unknown) => decoded as Metadata
-      return await broker.connectionPool.send({
+      return await connectionPool.send({
         request: { ...request, encode },
         response: { ...response, parse },
       })

@@ -143,7 +143,7 @@ export function createFeed(
     }))
     try {
       const fetched = await client.once(async () =>
-        fetchRecords(await client.broker(node, true), asked, {
+        fetchRecords(await client.broker(node), asked, {
           maxWaitMs: deps.fetchWaitMs,
           maxBytes: RESPONSE_BYTES,
         }),

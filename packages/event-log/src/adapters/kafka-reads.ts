@@ -25,10 +25,10 @@ export function createReads(client: KafkaClient): KafkaReads {
     return await client.call(`look up ${topic}`, () => client.leaders(topic))
   }
 
-  async function leader(topic: string, partition: number, fetch = false): Promise<Broker> {
+  async function leader(topic: string, partition: number): Promise<Broker> {
     const node = (await client.leaders(topic))[partition] ?? -1
     if (node < 0) throw new Error(`${topic}/${partition} has no leader`)
-    return await client.broker(node, fetch)
+    return await client.broker(node)
   }
 
   /** By partition: the first offset whose time is at or after `timestamp`, or an end; -1 where there is none. */
@@ -50,7 +50,7 @@ export function createReads(client: KafkaClient): KafkaReads {
 
   async function fetch(topic: string, partition: number, offset: number, maxBytes: number): Promise<Fetched> {
     return await client.call(`read ${topic}/${partition}`, async () => {
-      const broker = await leader(topic, partition, true)
+      const broker = await leader(topic, partition)
       const [got] = await fetchRecords(broker, [{ topic, partition, offset, maxBytes }], {
         maxWaitMs: 0,
         maxBytes,

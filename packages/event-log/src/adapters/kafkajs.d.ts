@@ -22,13 +22,12 @@ declare module 'kafkajs/src/cluster/index.js' {
     readonly socket?: { destroy(): void }
     /** While it logs in. */
     readonly authHandlers: { onError(): void } | null
-    isConnected(): boolean
+    connect: () => Promise<unknown>
     rejectRequests(error: Error): void
   }
   export interface ConnectionPool {
     /** The second one is for Fetch alone, which may wait for records. */
     readonly pool: readonly Connection[]
-    getConnection(index: number): Promise<Connection>
     send<T>(call: ApiCall<T>): Promise<T>
   }
   export interface GroupProtocol {
