@@ -72,11 +72,8 @@ export function openCollection(name: string, collection: CollectionSpec, deps: C
     const { tenant, documentId, version, build } = selector
     const document: Condition[] = [anyOf('tenant', [tenant]), anyOf('document', [documentId])]
     if (!version && !build) return { must: document }
-    if (
-      version?.eq !== undefined &&
-      build?.eq !== undefined &&
-      Object.keys({ ...version, ...build }).length === 1
-    ) {
+    const byEqAlone = Object.keys({ ...version, ...build }).join() === 'eq'
+    if (version?.eq !== undefined && build?.eq !== undefined && byEqAlone) {
       const source = sourceKey({ tenant, documentId, version: version.eq, build: build.eq })
       return { must: [...document, anyOf('source', [source])] }
     }
