@@ -51,14 +51,13 @@ export async function openGeneration(
   const { fingerprint, dimensions } = embedder
   const { generations, admin } = stores
   // In turn: of processes that start at once, the first makes the collection and the others find it.
-  const { instance, index, isFirst } = await stores.turns(`generation/${fingerprint}`, async () => {
+  const { instance, index } = await stores.turns(`generation/${fingerprint}`, async () => {
     const wasKnown = (await generations.instances()).has(fingerprint)
     const known = await generations.instanceOf(fingerprint)
     const isThere = (await admin.list()).some((collection) => collection.fingerprint === fingerprint)
     return {
       instance: wasKnown && !isThere ? await generations.renew(fingerprint, known) : known,
       index: await admin.open({ fingerprint, dimensions }),
-      isFirst: !wasKnown && !isThere,
     }
   })
   const parsePool = createParsePool({
@@ -74,9 +73,6 @@ export async function openGeneration(
     .digest('hex')
     .slice(0, 16)
   const registry = await stores.openRegistry(instance)
-  // Nothing was ever answered from it, so there is nothing that it could have lost.
-  if (isFirst && 'soundness' in registry)
-    await registry.soundness.declareSound(await registry.soundness.identity())
   return {
     build,
     instance,
@@ -110,6 +106,7 @@ export function createConsumers(
       ? {
           ...shared,
           registry: registry.applying,
+          sweepRegistry: registry,
           log: confirmCommits(shared.log, registry.soundness),
           build,
         }
