@@ -103,10 +103,9 @@ async function produceForeign(kafka: Part): Promise<void> {
   const lines = sources.map((source) => `default/${source.id}\t${JSON.stringify(source)}`)
   await runKafkaTool(
     'org.apache.kafka.tools.ConsoleProducer',
-    [
-      ...['--bootstrap-server', new URL(kafka.url).host, '--topic', 'aquifer.documents'],
-      ...['--property', 'parse.key=true', '--property', 'key.separator=\t'],
-    ],
+    `--bootstrap-server ${new URL(kafka.url).host} --topic aquifer.documents --property parse.key=true --property key.separator=\t`.split(
+      ' ',
+    ),
     `${lines.join('\n')}\n`,
   )
 }
