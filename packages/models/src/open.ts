@@ -36,7 +36,7 @@ export async function openEmbedder(url: string, options: OpenEmbedderOptions): P
       import('./openai-embedder.ts'),
       import('./openai-client.ts'),
     ])
-    const { numbers, ...server } = parseOpenaiUrl(url, ['maxTokens', 'maxBatchItems'])
+    const { numbers, ...server } = parseOpenaiUrl(url, ['maxTokens', 'maxBatchItems', 'timeoutMs'])
     return await createOpenaiEmbedder({ ...server, ...numbers, apiKey: options.apiKey })
   }
   if (scheme === 'lexical:') {

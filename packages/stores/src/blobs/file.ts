@@ -10,18 +10,21 @@ import type { Blobs } from './port.ts'
 /** Ends a file's name and may not stand in a key: so `a` and `a/b` can both be keys. */
 const FILE_MARK = '~'
 const MAX_RENAMES = 16
+/** An upload that goes on writes far more often than this. */
+const ABANDONED_MS = 60 * 60 * 1000
 
 /**
- * Blobs as files, in a directory that one process owns.
+ * Blobs as files, in a directory that several processes may share.
  *
  *  B1  Content is written beside, synced, then renamed into place, and the folder synced: all of it or the old one.
- *  B2  What a killed process left half written lies in `incoming`, which is emptied at open.
+ *  B2  What a killed process left half written lies in `incoming`. At open, what nobody has written to for an hour goes: the rest
+ *      may be another process's.
  */
 export async function openFileBlobs({ path }: { path: string }): Promise<Blobs> {
   const root = join(path, 'blobs')
   const incoming = join(path, 'incoming')
-  await rm(incoming, { recursive: true, force: true })
   await mkdir(incoming, { recursive: true })
+  await removeAbandoned(incoming)
   await mkdir(root, { recursive: true })
 
   const fileOf = (key: string): string => join(root, `${checkKey(key)}${FILE_MARK}`)
@@ -92,6 +95,14 @@ export async function openFileBlobs({ path }: { path: string }): Promise<Blobs> 
       await stat(root).catch(rethrow)
     },
     close: async () => {},
+  }
+}
+
+async function removeAbandoned(folder: string): Promise<void> {
+  for (const name of await readdir(folder)) {
+    const path = join(folder, name)
+    const written = await unlessMissing(stat(path))
+    if (written && Date.now() - written.mtimeMs > ABANDONED_MS) await rm(path, { force: true })
   }
 }
 
