@@ -12,8 +12,16 @@ export interface DocumentFiles {
   putText(document: VersionKey, text: string): Promise<void>
   text(document: VersionKey): Promise<string | null>
   source(document: VersionKey): Promise<(SourceMeta & { content: Readable }) | null>
-  /** Removes the versions that `gone` names, uploads included. */
-  remove(tenant: string, documentId: string, gone: (version: string) => boolean): Promise<void>
+  /**
+   * Removes the versions that `gone` names, with their uploads, and the blob `upload` of a version that was never written; but none
+   * that a version which stays names too.
+   */
+  remove(
+    tenant: string,
+    documentId: string,
+    gone: (version: string) => boolean,
+    upload?: string | null,
+  ): Promise<void>
 }
 
 export interface VersionKey {
@@ -60,17 +68,24 @@ export function createDocumentFiles(blobs: Blobs): DocumentFiles {
       const content = meta && (await blobs.stream(meta.upload ?? `${prefix}source`))
       return meta && content ? { ...meta, content } : null
     },
-    async remove(tenant, documentId, gone) {
+    async remove(tenant, documentId, gone, upload = null) {
       const prefix = documentPrefix(tenant, documentId)
       const versions = new Set(
         (await blobs.list(prefix)).map((key) => key.slice(prefix.length).split('/')[0]!),
       )
+      const uploadOf = new Map<string, string | null>()
+      for (const version of versions)
+        uploadOf.set(version, (await readMeta(`${prefix}${version}/`))?.upload ?? null)
+      const kept = new Set([...versions].filter((version) => !gone(version)).map((v) => uploadOf.get(v)))
+      const drop = async (blob: string | null): Promise<void> => {
+        if (blob !== null && !kept.has(blob)) await blobs.delete(blob)
+      }
       for (const version of [...versions].filter(gone)) {
-        const meta = await readMeta(`${prefix}${version}/`)
         // The upload first: while the version's own files stand, a repeated removal still finds it.
-        if (meta?.upload) await blobs.delete(meta.upload)
+        await drop(uploadOf.get(version)!)
         await blobs.deletePrefix(`${prefix}${version}/`)
       }
+      await drop(upload)
     },
   }
 }

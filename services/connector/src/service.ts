@@ -4,18 +4,18 @@ import { readDocumentEvent } from '@aquifer/contracts/document-input'
 import type { DocumentEvent } from '@aquifer/contracts/document-input'
 import { indexedEvent } from '@aquifer/contracts/indexed-event'
 import { REPLAYED_AT_HEADER, topics, VERSION_HEADER } from '@aquifer/contracts/topics'
-import { parseTopicKey } from '@aquifer/contracts/keys'
 import type { Document } from '@aquifer/contracts/types'
-import { formatVersion, parseVersion } from '@aquifer/contracts/version'
-import { deadLetter, isReplay } from '@aquifer/event-log/dead-letter'
+import { deadLetter } from '@aquifer/event-log/dead-letter'
 import type { Batch, LogRecord, Subscription } from '@aquifer/event-log/port'
 import { mapLimited } from '@aquifer/runtime/concurrency'
 import { AquiferError, errorMessage, invalid, isMessageFault } from '@aquifer/runtime/errors'
 import { backoffMs, createSteady } from '@aquifer/runtime/retry'
-import type { Attempt } from '@aquifer/stores/registry'
+import type { DocumentFiles, VersionKey } from '@aquifer/stores/document-files'
 import type { ConsumerDeps } from './deps.ts'
 import { toParts } from './parts.ts'
 import { createRecovery } from './recover.ts'
+import { attemptOf, isOver, nameOf, toSource, versionOf } from './source-record.ts'
+import type { Source } from './source-record.ts'
 import { takeContent } from './sources/content.ts'
 import { accessRequired, isRestricted } from './sources/publish.ts'
 import { checkUri, openUri } from './sources/fetch-uri.ts'
@@ -42,17 +42,6 @@ const MAX_MESSAGE = 1000
 
 /** Documents of one batch under way at once: parsing waits for the pool, writing for the stores. */
 const CONCURRENCY = 4
-
-interface Source {
-  readonly record: LogRecord
-  readonly version: string
-  readonly chunksTopic: string
-  readonly signal: AbortSignal
-  /** How often the step under way was tried. */
-  attempts: number
-  /** As of its attempt; 0 the first way through. */
-  replayedAt: number
-}
 
 export function createConnectorService(deps: ConsumerDeps): ConnectorService {
   const { log, registry, files, blobs, metrics, logger, probe, schemas = offlineSchemas } = deps
@@ -147,7 +136,11 @@ export function createConnectorService(deps: ConsumerDeps): ConnectorService {
     const { tenant, id } = event
     const { version, signal } = source
     const known = await steady(signal, async () => (await registry.lookUp(tenant, [id])).get(id))
-    if (known?.floor && version <= known.floor) return
+    if (isOver(known, version)) {
+      // Nothing of it is shown any more: what was uploaded for it goes, and what an earlier delivery left.
+      const isThis = (held: string): boolean => held === version
+      return await steady(signal, () => files.remove(tenant, id, isThis, event.document.blob))
+    }
     // Whatever brings it again, a replay, a redelivery or a new build: it is on its way, and no sweep may take its points.
     const { latest } = known ?? {}
     if (latest?.version === version && latest.state !== 'queued')
@@ -155,22 +148,20 @@ export function createConnectorService(deps: ConsumerDeps): ConnectorService {
     const { access, open } = event.document
     // Of this very version, what was refused before holds the list that it was refused for.
     const before = known?.latest && known.latest.version > version ? { ...known, latest: null } : known
-    if (access === null && !open && before && isRestricted(before)) throw accessRequired(id)
+    const key = { tenant, documentId: id, version }
+    if (access === null && !open && before && isRestricted(before)) {
+      // Noted under its version, so that what was uploaded for it goes when the version does.
+      if (event.document.blob !== null)
+        await steady(signal, () => putSource(files, key, event.document, null))
+      throw accessRequired(id)
+    }
     await steady(signal, () =>
       registry.recordAttempt(tenant, id, attemptOf(source, event.document, 'queued')),
     )
     probe('queued', id)
     const document = event.kind === 'fetch' ? await fetchContent(source, event) : event.document
     const bytes = await steady(signal, () => contentOf(document))
-    const key = { tenant, documentId: id, version }
-    await steady(signal, () =>
-      files.putSource(key, {
-        bytes: document.blob === null ? bytes : null,
-        upload: document.blob,
-        contentType: document.contentType,
-        filename: document.filename,
-      }),
-    )
+    await steady(signal, () => putSource(files, key, document, document.blob === null ? bytes : null))
     probe('source', id)
     const parsed = await parse(source, document, bytes)
     if (parsed.guard.action === 'quarantine') {
@@ -355,39 +346,11 @@ export function createConnectorService(deps: ConsumerDeps): ConnectorService {
   }
 }
 
-function toSource(record: LogRecord, version: string, chunksTopic: string, signal: AbortSignal): Source {
-  const replayedAt = isReplay(record) ? record.appendTimeMs : 0
-  return { record, version, chunksTopic, signal, attempts: 1, replayedAt }
-}
-
-function versionOf(record: LogRecord): string {
-  if (!isReplay(record)) return formatVersion(record)
-  // Without its origin's version it would count as new, and win over what came after it.
-  const origin = record.headers[VERSION_HEADER] ?? ''
-  parseVersion(origin)
-  return origin
-}
-
-function nameOf(record: LogRecord): { tenant: string; id: string } | null {
-  try {
-    return parseTopicKey(record.key)
-  } catch {
-    return null
-  }
-}
-
-function attemptOf(
-  { version, replayedAt }: Source,
-  document: Document | null,
-  state: Attempt['state'],
-): Attempt {
-  return {
-    version,
-    state,
-    title: document?.title ?? null,
-    contentType: document?.contentType ?? null,
-    access: document?.access ?? null,
-    publishedAt: document?.publishedAt ?? parseVersion(version).appendTimeMs,
-    ...(replayedAt === 0 ? {} : { replayedAt }),
-  }
+async function putSource(
+  files: DocumentFiles,
+  key: VersionKey,
+  { blob, contentType, filename }: Document,
+  bytes: Buffer | null,
+): Promise<void> {
+  await files.putSource(key, { bytes, upload: blob, contentType, filename })
 }
