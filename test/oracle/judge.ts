@@ -205,11 +205,13 @@ function judgeKept(
     return
   }
   const [visible] = shown
-  const visibleAt = visible === undefined ? null : (history.publication(visible)?.positions.at(-1) ?? null)
+  // Accepted more than once, it may be the first that is visible: what lies between was not taken over yet.
+  const visibleAt = visible === undefined ? null : (history.publication(visible)?.positions[0] ?? null)
   const bounds = [visibleAt, document.newestTombstone()].filter((bound) => bound !== null)
   const isGone = (nonce: number): boolean => {
     const newest = history.publication(nonce)?.positions.at(-1)
-    return !newest || bounds.some((bound) => isAfter(bound, newest))
+    // What the log never took in is its producer's.
+    return newest !== undefined && bounds.some((bound) => isAfter(bound, newest))
   }
   if ([...nonces].some(isGone)) tell('orphan', `${what} is stored, and a later version took its place`)
 }

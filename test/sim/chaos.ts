@@ -36,7 +36,7 @@ export async function disturb(world: World, isOver: () => boolean): Promise<void
   }
 }
 
-/** A group's commit is lost, as by an operator's hand: what was done comes again. It counts from the next assignment on. */
+/** A group's commit is lost, as by an operator's hand, who has to stop its members for it: what was done comes again. */
 function rewind({ stores, time, faults, consumers, crash }: World): void {
   const commits = [...stores.disk.commits.keys()]
   if (commits.length === 0) return
@@ -46,5 +46,5 @@ function rewind({ stores, time, faults, consumers, crash }: World): void {
   stores.disk.commits.set(key, Math.max(0, before - back))
   fire(faults.fired, 'offsets rewound')
   time.trace(`commit ${key} goes from ${before} back by ${back}`)
-  crash(consumers[Math.floor(time.random() * consumers.length)]!, 0)
+  for (const replica of consumers) if (key.includes(replica.kind)) crash(replica, 0)
 }

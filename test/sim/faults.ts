@@ -71,7 +71,10 @@ export function createFaults(time: VirtualTime): Faults {
     if (ceased) return 'none'
     if ((downUntil.get(port) ?? 0) > time.now()) return 'refused'
     if (random() >= rates.get(port)!) return 'none'
-    const outcome = pick(['refused', 'lost', 'late'] as const)
+    // A blob comes in one piece over a connection of its own: it is there when that ends, or not at all.
+    const outcome = pick(
+      port === 'blobs' ? (['refused', 'lost'] as const) : (['refused', 'lost', 'late'] as const),
+    )
     fire(fired, `${port} ${outcome}`)
     time.trace(`${port}.${method} ${outcome}`)
     return outcome

@@ -50,8 +50,8 @@ export function createProcess(name: string, time: VirtualTime, faults: Faults): 
       }
       const fail = (): void => answer(() => reject(failure(port, method)))
       time.after(thereMs, () => {
-        // What was on its way when the process died arrives, or does not.
-        if (dead && random() < 0.5) return
+        // What was on its way when the process died arrives, or does not. A blob that is not sent to its end is not stored.
+        if (dead && (port === 'blobs' || random() < 0.5)) return
         if (outcome === 'late') time.after(lateMs, () => void operation().catch(() => {}))
         if (outcome === 'late' || outcome === 'refused') return fail()
         operation().then(
@@ -153,7 +153,7 @@ export function createProcess(name: string, time: VirtualTime, faults: Faults): 
     },
     freeze(forMs) {
       if (dead || frozenUntil > time.now()) return
-      frozenUntil = time.now() + forMs
+      frozenUntil = time.now() + Math.round(forMs)
       fire(faults.fired, forMs > SESSION_MS ? 'zombie' : 'frozen')
       time.trace(`${name} stands still for ${forMs}`)
       if (forMs <= SESSION_MS) return
