@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { existsSync } from 'node:fs'
-import { mkdir, mkdtemp, readFile, rename, rm } from 'node:fs/promises'
+import { mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { delimiter, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -36,26 +36,26 @@ export async function startQdrant(options: PartOptions & { env?: NodeJS.ProcessE
   if (program !== null) {
     const { stdout } = await run(program, ['--version'])
     const label = `${stdout.trim()} (server)`
-    return await startProgram(
-      { ...about, label },
-      { dir, isUp, args: [program], env: { ...env, ...settings(dir, port) } },
-    )
+    const args = [program, '--config-path', await writeSettings(dir, port)]
+    return await startProgram({ ...about, label }, { dir, isUp, args, env })
   }
   const { python, packages, label } = await installShim(env)
   const args = [python, '-P', join(SHIM, 'shim.py'), String(port), join(dir, 'storage')]
   return await startProgram({ ...about, label }, { dir, isUp, args, env: { ...env, PYTHONPATH: packages } })
 }
 
-function settings(dir: string, port: number): Record<string, string> {
-  return {
-    QDRANT__SERVICE__HOST: '127.0.0.1',
-    QDRANT__SERVICE__HTTP_PORT: String(port),
-    // gRPC is not used: without a port it is off.
-    QDRANT__SERVICE__GRPC_PORT: '',
-    QDRANT__STORAGE__STORAGE_PATH: join(dir, 'storage'),
-    QDRANT__STORAGE__SNAPSHOTS_PATH: join(dir, 'snapshots'),
-    QDRANT__TELEMETRY_DISABLED: 'true',
+/** As a file, for variables cannot say null. */
+async function writeSettings(dir: string, port: number): Promise<string> {
+  const path = join(dir, 'config.yaml')
+  const settings = {
+    telemetry_disabled: true,
+    // gRPC is not used.
+    service: { host: '127.0.0.1', http_port: port, grpc_port: null },
+    storage: { storage_path: join(dir, 'storage'), snapshots_path: join(dir, 'snapshots') },
   }
+  // JSON is YAML.
+  await writeFile(path, JSON.stringify(settings, null, 2))
+  return path
 }
 
 async function remote(given: string): Promise<Part> {

@@ -7,6 +7,11 @@ import { vectorIndexConformance } from './vector-index.ts'
 const started = await startTestPart('qdrant', startQdrant)
 if ('missing' in started) test.skip(`vector index: qdrant (${started.missing})`, () => {})
 else {
-  afterAll(started.stop)
-  vectorIndexConformance(started.part.label, qdrantAdapter(started.part.url))
+  const { part, stop } = started
+  const adapter = qdrantAdapter(part.url)
+  afterAll(async () => {
+    await adapter.clear()
+    await stop()
+  })
+  vectorIndexConformance(part.label, adapter)
 }

@@ -1,15 +1,19 @@
 import { randomUUID } from 'node:crypto'
 import { openQdrant } from '@aquifer/stores/qdrant'
+import { dropCollections } from '../../src/vector-index/qdrant.fixture.ts'
 import type { VectorIndexAdapter } from '../vector-index-kit.ts'
 
-/** Of a server at `url`: each place is a namespace of its own. */
-export function qdrantAdapter(url: string): VectorIndexAdapter {
+/** Of a server at `url`: each place is a namespace of its own, and `clear` removes them all. */
+export function qdrantAdapter(url: string): VectorIndexAdapter & { clear(): Promise<void> } {
+  const run = `test.${randomUUID()}`.replaceAll('-', '')
+  let places = 0
   return {
     async fresh() {
       const place = new URL(url)
-      place.searchParams.set('namespace', `test.${randomUUID()}`.replaceAll('-', ''))
+      place.searchParams.set('namespace', `${run}.${places++}`)
       return place.href
     },
+    clear: () => dropCollections(url, run),
     open: (location) => openQdrant({ url: location }),
     module: import.meta.url,
     skips: {

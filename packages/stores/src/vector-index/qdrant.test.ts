@@ -5,7 +5,7 @@ import { startQdrant } from '@aquifer/infra/qdrant'
 import type { Part } from '@aquifer/infra/part'
 import { startTestPart } from '@aquifer/infra/test-part'
 import type { Point, VectorIndex, VectorIndexAdmin } from './port.ts'
-import { type Fate, startProxy } from './qdrant-proxy.fixture.ts'
+import { dropCollections, type Fate, startProxy } from './qdrant.fixture.ts'
 import { bytewise } from './qdrant-scan.ts'
 import { openQdrant } from './qdrant.ts'
 
@@ -60,9 +60,11 @@ function behaviours(part: Part): void {
   let admin: VectorIndexAdmin
   let index: VectorIndex
   let url: string
+  let namespace: string
   beforeEach(async () => {
     proxy = await startProxy(part.url)
-    url = `${proxy.url}?namespace=test.${randomUUID().replaceAll('-', '')}&timeoutMs=5000`
+    namespace = `test.${randomUUID().replaceAll('-', '')}`
+    url = `${proxy.url}?namespace=${namespace}&timeoutMs=5000`
     admin = await openQdrant({ url })
     index = await admin.open({ fingerprint: 'f', dimensions: DIMENSIONS })
     proxy.seen.length = 0
@@ -70,6 +72,7 @@ function behaviours(part: Part): void {
   afterEach(async () => {
     await admin.close()
     await proxy.stop()
+    await dropCollections(part.url, namespace)
   })
 
   const upserts = () => proxy.seen.filter(({ method, path }) => method === 'PUT' && path.endsWith('/points'))
@@ -169,6 +172,26 @@ function behaviours(part: Part): void {
     await one.upsert([point(0)])
     expect(await two.scan({ limit: 5 })).toHaveLength(1)
   })
+
+  test.each(['quantization=int8&onDisk=true&shards=2', 'quantization=binary'])(
+    'qdrant: a collection with %s finds what was just written',
+    async (options) => {
+      const tuned = await openQdrant({ url: `${url}&${options}` })
+      const other = await tuned.open({ fingerprint: options, dimensions: DIMENSIONS })
+      await other.upsert(Array.from({ length: 40 }, (_, i) => point(i)))
+      const { dense, lexical } = await other.search({
+        tenant: 'acme',
+        groups: [],
+        limit: 10,
+        vector: point(1).vector,
+        terms: ['passag'],
+      })
+      expect(lexical).toHaveLength(10)
+      expect(dense.map((hit) => hit.index % DIMENSIONS)).toEqual(Array(10).fill(1))
+      for (const { score } of dense) expect(score).toBeCloseTo(1, 4)
+      await tuned.close()
+    },
+  )
 
   test('qdrant: weights are made anew for the measured average, however often that is cut off', async () => {
     const points = Array.from({ length: 600 }, (_, i) =>

@@ -3,6 +3,7 @@ import { createServer, request as send } from 'node:http'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { buffer } from 'node:stream/consumers'
+import { QdrantClient } from '@qdrant/js-client-rest'
 
 export interface Seen {
   readonly method: string
@@ -61,4 +62,18 @@ export async function startProxy(targetUrl: string): Promise<{
     },
   }
   return proxy
+}
+
+/** Drops what tests left on a server: the collections whose names begin so. */
+export async function dropCollections(url: string, begins: string): Promise<void> {
+  const { hostname, port, protocol, password, username } = new URL(url)
+  const client = new QdrantClient({
+    host: hostname,
+    port: Number(port || 6333),
+    https: protocol === 'qdrant+https:',
+    headers: { 'api-key': decodeURIComponent(password || username) },
+    checkCompatibility: false,
+  })
+  const { collections } = await client.getCollections()
+  for (const { name } of collections) if (name.startsWith(begins)) await client.deleteCollection(name)
 }
