@@ -167,7 +167,7 @@ export function createClient({ address, clock, logger, timings }: ClientOptions)
     const untilMs = clock.now() + timings.callTimeoutMs
     for (;;) {
       try {
-        return await once(operation, untilMs - clock.now())
+        return await once(operation, Math.max(1, untilMs - clock.now()))
       } catch (error) {
         forget()
         if (error instanceof AquiferError) throw error
@@ -247,6 +247,12 @@ function mended(broker: Broker): Broker {
     const connect = connection.connect.bind(connection)
     let connecting: Promise<unknown> | null = null
     connection.connect = () => (connecting ??= connect().finally(() => (connecting = null)))
+    // It lets go of a dead socket again and again while the broker is away, each time with a listener more.
+    const disconnect = connection.disconnect.bind(connection)
+    connection.disconnect = async () => {
+      await disconnect()
+      if (connection.socket?.destroyed) delete connection.socket
+    }
   }
   return Object.assign(broker, {
     /** Its own asks for all topics where none is named, and fails altogether where one has no leader. */

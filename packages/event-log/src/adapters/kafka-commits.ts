@@ -5,7 +5,7 @@ import type { TopicPartition } from './kafka-assignment.ts'
 import { type KafkaClient, typeOf } from './kafka-client.ts'
 
 /** The group goes on without the member that asked. */
-export const EXPELLED = new Set(['UNKNOWN_MEMBER_ID', 'ILLEGAL_GENERATION', 'FENCED_INSTANCE_ID'])
+export const EXPELLED = new Set(['UNKNOWN_MEMBER_ID', 'ILLEGAL_GENERATION'])
 
 /** Who commits, as the group knows it now. */
 export interface Membership {

@@ -120,6 +120,8 @@ export function joinGroup(deps: MemberDeps): Subscription {
   async function recover(failure: unknown): Promise<void> {
     const type = typeOf(failure)
     mustJoin ||= type === 'REBALANCE_IN_PROGRESS' || EXPELLED.has(type)
+    // Only the group says that the name is gone: who takes a new one without need is waited for under the old one.
+    if (type === 'UNKNOWN_MEMBER_ID') memberId = ''
     if (EXPELLED.has(type) || clock.now() - heardAtMs > timings.sessionTimeoutMs) startAnew()
     if (ended.signal.aborted || type === 'REBALANCE_IN_PROGRESS' || EXPELLED.has(type)) return
     client.forget()
@@ -130,7 +132,6 @@ export function joinGroup(deps: MemberDeps): Subscription {
   }
 
   function startAnew(): void {
-    memberId = ''
     generation = -1
     mustJoin = true
     for (const one of owned.values()) {

@@ -19,10 +19,11 @@ declare module 'kafkajs/src/cluster/index.js' {
     readonly requestTimeout?: number
   }
   export interface Connection {
-    readonly socket?: { destroy(): void }
+    socket?: { readonly destroyed: boolean; destroy(): void }
     /** While it logs in. */
     readonly authHandlers: { onError(): void } | null
     connect: () => Promise<unknown>
+    disconnect: () => Promise<unknown>
     rejectRequests(error: Error): void
   }
   export interface ConnectionPool {
