@@ -30,11 +30,25 @@ export function createRequests({ host, port, https, prefix, apiKey, timeoutMs }:
   const turn = gate(AT_ONCE, MAX_WAITING)
   return async (asked, send) => {
     try {
-      return await turn(() => send(client))
+      return await turn(async () => {
+        try {
+          return await send(client)
+        } catch (error) {
+          // A server closes connections that are idle: one that was just then taken is no failure. Nothing that is sent
+          // here does harm when it is carried out twice.
+          if (!isClosedConnection(error)) throw error
+          return await send(client)
+        }
+      })
     } catch (error) {
       throw failure(asked, error)
     }
   }
+}
+
+function isClosedConnection(error: unknown): boolean {
+  const { cause } = error as { cause?: { code?: unknown } }
+  return ['UND_ERR_SOCKET', 'ECONNRESET', 'EPIPE'].includes(String(cause?.code))
 }
 
 /** The HTTP status of an answer that was an error, else null. */
