@@ -60,6 +60,10 @@ export interface Indexed {
   readonly reusedVectors: number
   readonly publishedAt: number
   readonly settledAt: number
+  /** The version at or below which the document is deleted. */
+  readonly floor: string | null
+  /** What the first screen found in the visible version. */
+  readonly guard: readonly string[]
 }
 
 export interface PassageRange {

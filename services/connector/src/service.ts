@@ -2,7 +2,6 @@ import { createHash } from 'node:crypto'
 import { offlineSchemas } from '@aquifer/contracts/avro'
 import { readDocumentEvent } from '@aquifer/contracts/document-input'
 import type { DocumentEvent } from '@aquifer/contracts/document-input'
-import { indexedEvent } from '@aquifer/contracts/indexed-event'
 import { REPLAYED_AT_HEADER, topics, VERSION_HEADER } from '@aquifer/contracts/topics'
 import type { Document } from '@aquifer/contracts/types'
 import { deadLetter } from '@aquifer/event-log/dead-letter'
@@ -11,10 +10,11 @@ import { mapLimited } from '@aquifer/runtime/concurrency'
 import { AquiferError, errorMessage, invalid, isMessageFault } from '@aquifer/runtime/errors'
 import { backoffMs, createSteady } from '@aquifer/runtime/retry'
 import type { DocumentFiles, VersionKey } from '@aquifer/stores/document-files'
+import { tellSettled } from '@aquifer/stores/registry-settled'
 import type { ConsumerDeps } from './deps.ts'
 import { toParts } from './parts.ts'
 import { createRecovery } from './recover.ts'
-import { attemptOf, isOver, nameOf, toSource, versionOf } from './source-record.ts'
+import { attemptOf, isDone, isOver, nameOf, toSource, versionOf } from './source-record.ts'
 import type { Source } from './source-record.ts'
 import { takeContent } from './sources/content.ts'
 import { accessRequired, isRestricted } from './sources/publish.ts'
@@ -141,6 +141,7 @@ export function createConnectorService(deps: ConsumerDeps): ConnectorService {
       const isThis = (held: string): boolean => held === version
       return await steady(signal, () => files.remove(tenant, id, isThis, event.document.blob))
     }
+    if (isDone(known, version, deps.build)) return
     // Whatever brings it again, a replay, a redelivery or a new build: it is on its way, and no sweep may take its points.
     const { latest } = known ?? {}
     if (latest?.version === version && latest.state !== 'queued')
@@ -289,8 +290,9 @@ export function createConnectorService(deps: ConsumerDeps): ConnectorService {
     probe('dlq', named?.id ?? '')
     if (!named) return
     const document = event && event.kind !== 'delete' ? event.document : null
-    const known = async () => (await registry.lookUp(named.tenant, [named.id])).get(named.id)
-    const before = await steady(signal, known)
+    const before = await steady(signal, async () =>
+      (await registry.lookUp(named.tenant, [named.id])).get(named.id),
+    )
     const failure = { code: error.code, message: error.message.slice(0, MAX_MESSAGE) }
     const attempt = {
       ...attemptOf(source, document, state),
@@ -301,23 +303,20 @@ export function createConnectorService(deps: ConsumerDeps): ConnectorService {
     await steady(signal, () => registry.recordAttempt(named.tenant, named.id, attempt))
     probe('failed', named.id)
     metrics.documents.inc({ state })
-    const visible = (await steady(signal, known))?.visible ?? null
     const { publishedAt } = attempt
-    const value = indexed.encode(
-      indexedEvent({
-        version,
-        state,
-        error: failure,
-        visible,
-        embedder: null,
-        reusedVectors: 0,
-        publishedAt,
-        settledAt: deps.clock.now(),
-      }),
+    const { traceparent } = record.headers
+    await steady(signal, () =>
+      tellSettled(
+        { log, registry, codec: indexed, clock: deps.clock },
+        {
+          tenant: named.tenant,
+          documentId: named.id,
+          key: record.key,
+          headers: traceparent === undefined ? {} : { traceparent },
+        },
+        { version, state, error: failure, embedder: null, reusedVectors: 0, publishedAt },
+      ),
     )
-    const headers =
-      record.headers['traceparent'] === undefined ? {} : { traceparent: record.headers['traceparent'] }
-    await steady(signal, () => log.append(topics.indexed.name, [{ key: record.key, value, headers }]))
   }
 
   return {

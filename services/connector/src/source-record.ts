@@ -34,6 +34,13 @@ export function isOver(known: DocumentRecord | undefined, version: string): bool
   return known?.visible != null && version < known.visible.version
 }
 
+/** Visible as this build makes it, and nothing waits for it: a restored registry has it before the log is read again. */
+export function isDone(known: DocumentRecord | undefined, version: string, build: string): boolean {
+  const { visible, latest } = known ?? {}
+  if (visible?.version !== version || visible.build !== build) return false
+  return latest?.version !== version || latest.state === 'indexed'
+}
+
 export function versionOf(record: LogRecord): string {
   if (!isReplay(record)) return formatVersion(record)
   // Without its origin's version it would count as new, and win over what came after it.

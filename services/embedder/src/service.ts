@@ -1,6 +1,5 @@
 import { offlineSchemas } from '@aquifer/contracts/avro'
 import type { Schemas } from '@aquifer/contracts/avro'
-import { indexedEvent } from '@aquifer/contracts/indexed-event'
 import { topicKey } from '@aquifer/contracts/keys'
 import { topics } from '@aquifer/contracts/topics'
 import type { Batch, EventLog, LogRecord, Subscription } from '@aquifer/event-log/port'
@@ -16,6 +15,7 @@ import { createSteady } from '@aquifer/runtime/retry'
 import type { Tracing } from '@aquifer/runtime/tracing'
 import type { DocumentFiles } from '@aquifer/stores/document-files'
 import type { Attempt, DocumentRecord, Registry } from '@aquifer/stores/registry'
+import { tellSettled } from '@aquifer/stores/registry-settled'
 import type { Point, VectorIndex } from '@aquifer/stores/vector-index'
 import { deadLetter } from '@aquifer/event-log/dead-letter'
 import { readWork } from './work.ts'
@@ -246,33 +246,27 @@ export function createEmbedderService(deps: EmbedderDeps): EmbedderService {
     error: { code: string; message: string } | null,
     reusedVectors: number,
   ): Promise<void> {
-    const visible =
-      (await registry.lookUp(item.tenant, [item.documentId])).get(item.documentId)?.visible ?? null
+    const { tenant, documentId, record } = item
     const version = item.kind === 'delete' ? item.version : item.chunks.version
     await deps.tracing.span(
       'index document',
-      item.record.headers['traceparent'],
+      record.headers['traceparent'],
       { 'aquifer.state': state },
       async (trace) => {
-        const value = indexed.encode(
-          indexedEvent({
+        const headers = { traceparent: trace.traceparent }
+        await tellSettled(
+          { log, registry, codec: indexed, clock: deps.clock },
+          { tenant, documentId, key: record.key, headers },
+          {
             version,
             state,
             error,
-            visible,
             embedder: deps.embedder.fingerprint,
             reusedVectors,
-            publishedAt: item.kind === 'delete' ? item.record.appendTimeMs : item.chunks.publishedAt,
-            settledAt: deps.clock.now(),
-          }),
+            publishedAt: item.kind === 'delete' ? record.appendTimeMs : item.chunks.publishedAt,
+          },
         )
-        await log.append(topics.indexed.name, [
-          { key: item.record.key, value, headers: { traceparent: trace.traceparent } },
-        ])
-        logger.info(
-          { traceId: trace.traceId, tenant: item.tenant, documentId: item.documentId, version, state },
-          'document settled',
-        )
+        logger.info({ traceId: trace.traceId, tenant, documentId, version, state }, 'document settled')
       },
     )
   }
