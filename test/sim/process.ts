@@ -102,8 +102,10 @@ export function createProcess(name: string, time: VirtualTime, faults: Faults): 
     clock,
     through,
     throughLog(log) {
+      const { append, read, offsets, offsetsAt, lag, ping } = log
       return {
-        ...through('log', log),
+        ...log,
+        ...through('log', { append, read, offsets, offsetsAt, lag, ping }),
         async subscribe(options, handler) {
           let subscription: Subscription | null = null
           const deliver = (batch: Batch): Promise<void> =>
