@@ -102,10 +102,8 @@ export function createProcess(name: string, time: VirtualTime, faults: Faults): 
     clock,
     through,
     throughLog(log) {
-      const { append, read, offsets, offsetsAt, lag, ping } = log
       return {
-        ...log,
-        ...through('log', { append, read, offsets, offsetsAt, lag, ping }),
+        ...through('log', log),
         async subscribe(options, handler) {
           let subscription: Subscription | null = null
           const deliver = (batch: Batch): Promise<void> =>

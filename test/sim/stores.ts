@@ -79,20 +79,20 @@ function createAnswers(): Answers {
   }
 }
 
-function createCache({ now }: VirtualTime): Cache {
+function createCache(time: VirtualTime): Cache {
   const values = new Map<string, { value: Buffer; untilMs: number }>()
   const held = (key: string): Buffer | null => {
     const kept = values.get(key)
-    return kept && kept.untilMs > now() ? kept.value : null
+    return kept && kept.untilMs > time.now() ? kept.value : null
   }
   return {
     get: async (key) => held(key),
     async set(key, value, ttlMs) {
-      values.set(key, { value, untilMs: now() + ttlMs })
+      values.set(key, { value, untilMs: time.now() + ttlMs })
     },
     async add(key, value, ttlMs) {
       if (held(key)) return false
-      values.set(key, { value, untilMs: now() + ttlMs })
+      values.set(key, { value, untilMs: time.now() + ttlMs })
       return true
     },
     async delete(key) {

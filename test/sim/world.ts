@@ -34,8 +34,8 @@ export interface World {
   /** Lets it end its work, then starts another. */
   roll(replica: Replica): void
   crashEdge(): void
-  /** Everything that was appended is committed, and nobody is down. */
-  isIdle(): Promise<boolean>
+  /** Everything that was appended for them is committed, and nobody is down. */
+  isIdle(kind?: Replica['kind']): Promise<boolean>
 }
 
 export interface Replica {
@@ -45,6 +45,10 @@ export interface Replica {
   consumer: Consumer | null
 }
 
+const SOURCES = {
+  connector: [topics.documents, topics.documentsBulk, topics.documentsRetry],
+  embedder: [topics.chunks, topics.chunksBulk],
+}
 const START_PAUSE_MS = 500
 const STOP_DEADLINE_MS = 40_000
 
@@ -130,15 +134,13 @@ export async function createWorld(
       edgeProcess.kill()
       startDoor()
     },
-    async isIdle() {
+    async isIdle(kind) {
       if (waiting > 0) return false
-      const lags = await Promise.all([
-        ...[topics.documents, topics.documentsBulk, topics.documentsRetry].map(({ name }) =>
-          raw.log.lag(GROUPS.connector, name),
-        ),
-        ...[topics.chunks, topics.chunksBulk].map(({ name }) => raw.log.lag(GROUPS.embedder, name)),
-      ])
-      return lags.every((lag) => lag === 0)
+      const kinds = kind ? [kind] : (['connector', 'embedder'] as const)
+      const lags = kinds.flatMap((each) =>
+        SOURCES[each].map(async ({ name }) => await raw.log.lag(GROUPS[each], name)),
+      )
+      return (await Promise.all(lags)).every((lag) => lag === 0)
     },
   }
 }
