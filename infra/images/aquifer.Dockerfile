@@ -26,6 +26,8 @@ RUN mkdir -p /cache /data /keys && touch /keys/keys.jsonl \
     fi
 
 FROM ${BASE}
+# The first process of a container is not ended by a signal that it does not handle yet, as Node does not while it starts.
+RUN apt-get update -qq && apt-get install -y -qq --no-install-recommends tini >/dev/null && rm -rf /var/lib/apt/lists/*
 ENV NODE_ENV=production \
     MALLOC_ARENA_MAX=2 \
     AQUIFER_HOST=0.0.0.0 \
@@ -43,5 +45,5 @@ EXPOSE 8080
 VOLUME ["/data", "/cache", "/keys"]
 HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=3 \
   CMD ["node", "-e", "fetch(`http://127.0.0.1:${process.env.AQUIFER_PORT}/livez`).then((r) => process.exit(r.ok ? 0 : 1), () => process.exit(1))"]
-ENTRYPOINT ["node", "--max-semi-space-size=8", "packages/cli/src/main.ts"]
+ENTRYPOINT ["tini", "--", "node", "--max-semi-space-size=8", "packages/cli/src/main.ts"]
 CMD ["start"]

@@ -34,7 +34,7 @@ describe.skipIf('missing' in given)(`compose${'missing' in given ? ` (${given.mi
       REDIS_IMAGE: process.env['REDIS_IMAGE'] ?? (await build('redis', base)),
       QDRANT_IMAGE:
         process.env['QDRANT_IMAGE'] ?? (await build('qdrant-shim', base, 'infra/native/qdrant-shim')),
-      AQUIFER_IMAGE: 'aquifer',
+      AQUIFER_IMAGE: 'aquifer-test',
       // The makeshift embedder needs no download, and is the same in every replica.
       AQUIFER_EMBEDDER: process.env['AQUIFER_EMBEDDER'] ?? 'lexical:',
       AQUIFER_SAMPLE_RATE: '1',
@@ -129,6 +129,17 @@ describe.skipIf('missing' in given)(`compose${'missing' in given ? ` (${given.mi
     const { fresh } = await search(server, 'lamp', { after: published, timeoutMs: 30_000 }, headers)
     expect(fresh).toBe(true)
     await indexed('after', 'The harbour master of Norrhavn keeps a heron called Bertil.')
+  })
+
+  test('compose: a service that is told to stop while it starts ends at once', async () => {
+    const [container] = await containers('evaluator')
+    await docker(['restart', '--time', '30', container!])
+    const beginMs = Date.now()
+    await docker(['stop', '--time', '30', container!])
+    expect(await inspect(container!, '{{.State.ExitCode}}')).toMatch(/^(?:0|143)$/)
+    expect(Date.now() - beginMs).toBeLessThan(20_000)
+    await docker(['start', container!])
+    await compose('up', '--detach', '--wait', '--no-recreate')
   })
 
   test('compose: each service stops in order on SIGTERM', async () => {

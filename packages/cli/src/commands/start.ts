@@ -1,5 +1,4 @@
 import { readdir, readFile } from 'node:fs/promises'
-import { constants } from 'node:os'
 import { extname } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { Argument, Command } from 'commander'
@@ -29,14 +28,12 @@ export function startCommand(): Command {
       const services = named.length > 0 ? named : SERVICES
       const config = readConfig(process.env, process.cwd())
       const logger = createLogger(config.logLevel, 'aquifer')
-      const stay = leaveOnSignal()
       const system = await startSystem({
         config,
         logger,
         services,
         onProgress: (line) => console.error(line),
       })
-      stay()
       stopOnSignal(system, logger)
       if (system.isNew && options.samples)
         await publishSamples(system.url, config.apiKeys === undefined, logger)
@@ -61,17 +58,6 @@ function greeting(url: string): string {
     `API:      ${url}/openapi.json`,
     '',
   ].join('\n')
-}
-
-/** Until it serves. The first process of a container is not ended by a signal that it does not handle. */
-function leaveOnSignal(): () => void {
-  const leave = (signal: NodeJS.Signals): void => process.exit(128 + constants.signals[signal])
-  process.on('SIGTERM', leave)
-  process.on('SIGINT', leave)
-  return () => {
-    process.off('SIGTERM', leave)
-    process.off('SIGINT', leave)
-  }
 }
 
 function stopOnSignal(system: System, logger: Logger): void {
