@@ -11,13 +11,14 @@ export type Condition = Schemas['Condition']
  * Metadata without a schema, as two payload fields that Qdrant can filter on, and filters as conditions on them. Names of
  * metadata are values here, never payload keys: Qdrant reads dots and brackets in a key as a path.
  *
- * `facets` holds `[field]` for each field that is there and `[field,value]` for each of its values, as JSON.
+ * `facets`, which an index covers, holds as JSON `[field]` for each field that is there and `[field,value]` for each of its
+ * values. For ranges it also holds of each number and instant the sixteen beginnings of its sortable hexadecimal digits: what
+ * is greater than 40a9 begins with one of 5 … f, 41 … 4f, 40b … 40f and 40aa … 40af. At most 241 values say any range.
  *
- * `ranks` makes ranges of any type out of Qdrant's only one, that of numbers. A value's bytes, which sort as it compares,
- * are cut into steps of six; each is an entry {at, step}: `at` is the hash of field, type and all bytes before, `step` the
- * six bytes as one number. Two values first differ at one step, where both have the same `at`: so `held < asked` is "at
- * one of the steps of `asked`, `held` has a lesser one". No index covers them: Qdrant reads the payload of those points
- * that the other conditions leave.
+ * `ranks` are for ranges of texts, with the only range that Qdrant has, that of numbers. A text's UTF-8 is cut into steps of
+ * six bytes; each is an entry {at, step}: `at` is the hash of field, type and all bytes before, `step` the six bytes as one
+ * number. Two texts first differ at one step, where both have the same `at`: so `held < asked` is "at one of the steps of
+ * `asked`, `held` has a lesser one". No index covers them: Qdrant reads the payload of points that have a text there.
  */
 export interface MetadataKeys {
   readonly facets: string[]
@@ -32,6 +33,7 @@ interface Rank {
 export const NOTHING: Condition = { has_id: [] }
 const EVERYTHING: Condition = { must_not: [NOTHING] }
 
+const DIGITS = '0123456789abcdef'
 const STEP_BYTES = 6
 /** A text is told apart by its first 192 bytes; a range may not ask for more. */
 const MAX_STEPS = 32
@@ -40,17 +42,23 @@ const MAX_FACET_LENGTH = 128
 
 /** Numbers, instants, texts, and the text of an instant, which compares with texts that are none. */
 type Type = 'number' | 'instant' | 'text' | 'instant-text'
-type Sortable = readonly [type: Type, bytes: Buffer]
 
 export function metadataKeys(metadata: Metadata): MetadataKeys {
   const facets = new Set<string>()
   const ranks: Rank[] = []
   for (const [field, value] of Object.entries(metadata)) {
     facets.add(facet(field))
-    if (Array.isArray(value)) for (const item of value as readonly Scalar[]) facets.add(facet(field, item))
-    else {
-      facets.add(facet(field, value as Scalar))
-      for (const [type, bytes] of sortable(value as Scalar)) ranks.push(...steps(field, type, bytes))
+    const values = Array.isArray(value) ? (value as readonly Scalar[]) : [value as Scalar]
+    for (const item of values) facets.add(facet(field, item))
+    if (Array.isArray(value)) continue
+    for (const [type, held] of sortable(value as Scalar)) {
+      const before = mark(type, field)
+      if (typeof held === 'string') {
+        for (let end = 1; end <= held.length; end++) facets.add(before + held.slice(0, end))
+      } else {
+        facets.add(before)
+        ranks.push(...steps(before, held))
+      }
     }
   }
   return { facets: [...facets], ranks }
@@ -86,23 +94,36 @@ function facet(...parts: [field: string, value?: Scalar]): string {
   return text.length <= MAX_FACET_LENGTH ? text : `#${hash('sha256', text, 'base64url')}`
 }
 
-function range(field: string, op: 'gt' | 'gte' | 'lt' | 'lte', value: Scalar): Condition {
-  const keys = sortable(value)
-  const conditions = keys.flatMap(([type, bytes]): Condition[] => {
-    if (bytes.length > MAX_RANGE_BYTES) {
+type RangeOp = 'gt' | 'gte' | 'lt' | 'lte'
+
+function range(field: string, op: RangeOp, value: Scalar): Condition {
+  const conditions = sortable(value).flatMap(([type, asked]): Condition[] => {
+    if (typeof asked === 'string') return [anyOf('facets', beginnings(mark(type, field), op, asked))]
+    if (asked.length > MAX_RANGE_BYTES) {
       throw invalid('invalid_filter', `a range compares with a text of at most ${MAX_RANGE_BYTES} bytes`)
     }
     // As text, an instant compares with what is no instant, and any other text with both.
-    const held: Type[] =
-      type === 'instant-text' ? ['text'] : type === 'text' ? ['text', 'instant-text'] : [type]
-    return held.flatMap((other) => compared(field, other, op, bytes))
+    const held: Type[] = type === 'instant-text' ? ['text'] : ['text', 'instant-text']
+    return held.map((other) => textRange(mark(other, field), op, asked))
   })
   return conditions.length === 0 ? NOTHING : { should: conditions }
 }
 
-function compared(field: string, type: Type, op: 'gt' | 'gte' | 'lt' | 'lte', bytes: Buffer): Condition[] {
+/** What all digits begin with that are greater, or less, than these. */
+function beginnings(before: string, op: RangeOp, digits: string): string[] {
+  const found = op === 'gte' || op === 'lte' ? [before + digits] : []
+  for (const [i, digit] of digits.split('').entries()) {
+    const others = op.startsWith('gt')
+      ? DIGITS.slice(DIGITS.indexOf(digit) + 1)
+      : DIGITS.slice(0, DIGITS.indexOf(digit))
+    for (const other of others) found.push(before + digits.slice(0, i) + other)
+  }
+  return found
+}
+
+function textRange(before: string, op: RangeOp, asked: Buffer): Condition {
   const strict = op.slice(0, 2)
-  return steps(field, type, bytes).map(({ at, step }, i, all) => {
+  const conditions = steps(before, asked).map(({ at, step }, i, all): Condition => {
     const bound = { [i === all.length - 1 ? op : strict]: step }
     const must: Condition[] = [
       { key: 'at', match: { value: at } },
@@ -110,32 +131,36 @@ function compared(field: string, type: Type, op: 'gt' | 'gte' | 'lt' | 'lte', by
     ]
     return { nested: { key: 'ranks', filter: { must } } }
   })
+  return { must: [anyOf('facets', [before]), { should: conditions }] }
 }
 
-function sortable(value: Scalar): Sortable[] {
+/** Digits that sort as the value, or bytes that do. */
+function sortable(value: Scalar): (readonly [type: Type, held: string | Buffer])[] {
   if (typeof value === 'boolean' || Number.isNaN(value)) return []
-  if (typeof value === 'number') return [['number', numberBytes(value)]]
+  if (typeof value === 'number') return [['number', sortableNumber(value)]]
   const ms = instant(value)
   if (ms === null) return [['text', Buffer.from(value)]]
   return [
-    ['instant', numberBytes(ms)],
+    ['instant', sortableNumber(ms)],
     ['instant-text', Buffer.from(value)],
   ]
 }
 
-function numberBytes(value: number): Buffer {
-  return Buffer.from(sortableNumber(value), 'hex')
+/** Begins what is said of the values of a type in a field. */
+function mark(type: Type, field: string): string {
+  return `${hash('sha256', JSON.stringify([type, field]), 'base64url').slice(0, 22)}:`
 }
 
 /** The last one has room for an end, which sorts before every byte. */
-function steps(field: string, type: Type, bytes: Buffer): Rank[] {
+function steps(before: string, bytes: Buffer): Rank[] {
   const count = Math.min(MAX_STEPS, Math.floor(bytes.length / STEP_BYTES) + 1)
   return Array.from({ length: count }, (_, i) => {
     const start = i * STEP_BYTES
     let step = 0
-    for (let at = start; at < start + STEP_BYTES; at++)
+    for (let at = start; at < start + STEP_BYTES; at++) {
       step = step * 257 + (at < bytes.length ? bytes[at]! + 1 : 0)
-    const before = `${JSON.stringify([type, field])}${bytes.toString('latin1', 0, start)}`
-    return { at: hash('sha256', before, 'base64url').slice(0, 22), step }
+    }
+    const at = hash('sha256', before + bytes.toString('latin1', 0, start), 'base64url').slice(0, 22)
+    return { at, step }
   })
 }
