@@ -2,8 +2,6 @@ import { execFileSync, spawn } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { closeSync, existsSync, openSync } from 'node:fs'
-import { createServer } from 'node:net'
-import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { PartMissing } from './part.ts'
 import type { Part } from './part.ts'
@@ -28,16 +26,6 @@ export function needJava(version: number): void {
       `Java ${version} is needed, found ${found || 'none'}: apt install openjdk-${version}-jre-headless`,
     )
   }
-}
-
-export async function freePort(): Promise<number> {
-  const server = createServer()
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
 }
 
 /** Runs a server of the JVM as a part: `args` are those of `java`. */

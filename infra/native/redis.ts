@@ -3,10 +3,10 @@ import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'
 import { mkdir, open } from 'node:fs/promises'
-import { createServer, connect } from 'node:net'
-import type { AddressInfo } from 'node:net'
+import { connect } from 'node:net'
 import { delimiter, join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
+import { freePort } from './free-port.ts'
 import { PartMissing } from './part.ts'
 import type { Part, PartOptions } from './part.ts'
 
@@ -102,15 +102,6 @@ function find(program: string): string | null {
 function deathWithParent(): string[] {
   const setpriv = find('setpriv')
   return process.platform === 'linux' && setpriv !== null ? [setpriv, '--pdeathsig', 'KILL'] : []
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
 }
 
 /** Resolves when the server answers PONG: it has read its data by then. */

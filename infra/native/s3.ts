@@ -1,6 +1,7 @@
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
-import { freePort, needJava, startJava } from './java-part.ts'
+import { freePort } from './free-port.ts'
+import { needJava, startJava } from './java-part.ts'
 import { mavenArtifact } from './maven-artifact.ts'
 import type { Part, PartOptions } from './part.ts'
 
