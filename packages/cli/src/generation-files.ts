@@ -17,47 +17,42 @@ export interface GenerationFiles extends GenerationStore {
 
 /**
  * The name of an instance lies in `indexDir`, so that it goes where the index goes; the registry is a database beside. Where either is
- * gone, `instanceOf` makes a new one.
+ * gone, there is no instance.
  */
 export function createGenerationFiles(dataDir: string, indexDir: string): GenerationFiles {
   mkdirSync(indexDir, { recursive: true })
   const registryName = (instance: string) => `registry-${instance}.db`
   const nameFile = (fingerprint: string) => join(indexDir, `${INSTANCE_PREFIX}${fingerprint}`)
 
-  async function known(fingerprint: string): Promise<string | null> {
-    const instance = await readIfThere(nameFile(fingerprint))
-    if (instance === null) return null
-    return (await readdir(dataDir)).includes(registryName(instance)) ? instance : null
-  }
-  async function make(fingerprint: string): Promise<string> {
-    const instance = randomUUID().slice(0, 8)
-    await writeFile(nameFile(fingerprint), instance)
-    await dropNameless()
-    return instance
+  async function instances(): Promise<Map<string, string>> {
+    const registries = await readdir(dataDir)
+    const found = new Map<string, string>()
+    for (const name of await readdir(indexDir)) {
+      if (!name.startsWith(INSTANCE_PREFIX)) continue
+      const instance = await readFile(join(indexDir, name), 'utf8')
+      if (registries.includes(registryName(instance))) found.set(name.slice(INSTANCE_PREFIX.length), instance)
+    }
+    return found
   }
 
-  /** Registries whose index is gone with their name. */
+  /** Registries whose index is gone with their name, or that were not prepared to the end. */
   async function dropNameless(): Promise<void> {
     const used = [...(await instances()).values()].map(registryName)
     for (const name of await readdir(dataDir))
       if (/^registry-.*\.db/.test(name) && !used.some((each) => name.startsWith(each)))
         await rm(join(dataDir, name), { force: true })
   }
-  async function instances(): Promise<Map<string, string>> {
-    const found = new Map<string, string>()
-    for (const name of await readdir(indexDir)) {
-      if (!name.startsWith(INSTANCE_PREFIX)) continue
-      found.set(name.slice(INSTANCE_PREFIX.length), await readFile(join(indexDir, name), 'utf8'))
-    }
-    return found
-  }
 
   return {
     instances,
-    instanceOf: async (fingerprint) => (await known(fingerprint)) ?? (await make(fingerprint)),
-    async renew(fingerprint, lost) {
-      const instance = await known(fingerprint)
-      return instance !== null && instance !== lost ? instance : await make(fingerprint)
+    async renew(fingerprint, lost, prepare) {
+      const known = (await instances()).get(fingerprint)
+      if (known !== undefined && known !== lost) return known
+      const instance = randomUUID().slice(0, 8)
+      await prepare(instance)
+      await writeFile(nameFile(fingerprint), instance)
+      await dropNameless()
+      return instance
     },
     async forget(fingerprint) {
       await rm(nameFile(fingerprint), { force: true })

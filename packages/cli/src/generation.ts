@@ -4,11 +4,14 @@ import type { ConsumerDeps } from '@aquifer/connector/deps'
 import { createParsePool } from '@aquifer/connector/parse-pool'
 import type { ParsePool } from '@aquifer/connector/parse-pool'
 import { topics } from '@aquifer/contracts/topics'
+import { restoreRegistry } from '@aquifer/embedder/restore'
 import { createEmbedderService } from '@aquifer/embedder/service'
 import type { EventLog } from '@aquifer/event-log/port'
 import type { GuardPolicy } from '@aquifer/guard/policy'
 import type { Embedder } from '@aquifer/models/embedder'
 import type { Config } from '@aquifer/runtime/config'
+import { AquiferError, unavailable } from '@aquifer/runtime/errors'
+import { untilAvailable } from '@aquifer/runtime/retry'
 import type { Registry } from '@aquifer/stores/registry'
 import { confirmCommits } from '@aquifer/stores/registry-soundness'
 import type { GuardedRegistry, Stage } from '@aquifer/stores/registry-soundness'
@@ -38,27 +41,27 @@ export interface GenerationOptions {
   readonly config: Config
   readonly policy: GuardPolicy
   readonly stores: Stores
+  readonly shared: Shared
 }
 
-/**
- * Opens the collection and registry of an embedder. Where either is gone, both are new: the consumer groups carry the name, so what was
- * lost is made again from the log.
- */
+/** Another process may be restoring the registry of many documents. */
+const INSTANCE_DEADLINE_MS = 60 * 60 * 1000
+
+/** Opens the collection and registry of an embedder. */
 export async function openGeneration(
-  { config, policy, stores }: GenerationOptions,
+  options: GenerationOptions,
   embedder: Embedder,
+  signal?: AbortSignal,
 ): Promise<Generation> {
-  const { fingerprint, dimensions } = embedder
-  const { generations, admin } = stores
-  // In turn: of processes that start at once, the first makes the collection and the others find it.
-  const { instance, index } = await stores.turns(`generation/${fingerprint}`, async () => {
-    const wasKnown = (await generations.instances()).has(fingerprint)
-    const known = await generations.instanceOf(fingerprint)
-    const isThere = (await admin.list()).some((collection) => collection.fingerprint === fingerprint)
-    return {
-      instance: wasKnown && !isThere ? await generations.renew(fingerprint, known) : known,
-      index: await admin.open({ fingerprint, dimensions }),
-    }
+  const { config, policy, stores, shared } = options
+  const { fingerprint } = embedder
+  const { instance, index } = await untilAvailable(() => openInstance(options, embedder, { signal }), {
+    ...shared,
+    signal: AbortSignal.any([AbortSignal.timeout(INSTANCE_DEADLINE_MS), ...(signal ? [signal] : [])]),
+    onFailure(error) {
+      if (!(error instanceof AquiferError) || error.code !== 'state_unavailable') throw error
+      shared.logger.warn({ err: error }, 'the registry is waited for; another process may be restoring it')
+    },
   })
   const parsePool = createParsePool({
     tokenizerPath: embedder.tokenizerPath,
@@ -87,6 +90,70 @@ export async function openGeneration(
       await parsePool.close()
       await registry.close()
     },
+  }
+}
+
+/**
+ * The instance of an embedder, with its collection. Where there is none, or it is the `lost` one, the registry of a new one is filled from what is
+ * indexed; where the collection is gone, both are new. The consumer groups carry the name, so the rest is made again
+ * from the log.
+ */
+export async function openInstance(
+  { stores, shared }: GenerationOptions,
+  { fingerprint, dimensions }: Embedder,
+  { lost = null, signal }: { lost?: string | null; signal?: AbortSignal | undefined },
+): Promise<{ instance: string; index: VectorIndex }> {
+  const { generations, admin } = stores
+  const open = async () => await admin.open({ fingerprint, dimensions })
+  // In turn: of processes that start at once, the first makes it and the others find it.
+  return await stores.turns(`generation/${fingerprint}`, async () => {
+    const known = (await generations.instances()).get(fingerprint) ?? null
+    const isThere = (await admin.list()).some((collection) => collection.fingerprint === fingerprint)
+    if (isThere && known !== null && known !== lost) return { instance: known, index: await open() }
+    const held = isThere ? await open() : null
+    let prepared: string | null = null
+    const instance = await generations.renew(fingerprint, known, async (name) => {
+      prepared = name
+      await prepareRegistry(stores, shared, name, held, signal)
+    })
+    if (prepared !== instance && prepared !== null) await stores.dropRegistry(prepared)
+    // Made last: beside the registry of the lost one it would pass for it, if this process died in between.
+    return { instance, index: held ?? (await open()) }
+  })
+}
+
+/** What the registry of a new instance says first: one without it has lost everything. */
+export const PREPARED = { group: 'aquifer.restore', topic: topics.indexed.name }
+
+async function prepareRegistry(
+  stores: Stores,
+  shared: Shared,
+  instance: string,
+  index: VectorIndex | null,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const registry = await stores.openRegistry(instance)
+  const restore = async (filled: Registry, readDeletions: boolean) => {
+    const options = { ...shared, registry: filled, readDeletions, ...(signal && { signal }) }
+    if (index) await restoreRegistry({ ...options, index })
+  }
+  try {
+    if (!('soundness' in registry)) return await restore(registry, true)
+    const { applying, soundness } = registry
+    const identity = await soundness.identity()
+    await restore(applying, false)
+    const progress = { ...PREPARED, partition: 0, first: 0, last: 0, identity }
+    if ((await soundness.confirm(progress)).outcome !== 'confirmed')
+      throw unavailable(
+        'registry_changed',
+        'another registry server took over while the registry was restored',
+      )
+  } catch (error) {
+    // What cannot be dropped is used by no one.
+    await stores.dropRegistry(instance).catch(() => {})
+    throw error
+  } finally {
+    await registry.close()
   }
 }
 

@@ -8,8 +8,8 @@ import type { GenerationRecord } from '@aquifer/stores/generations'
 import type { Registry } from '@aquifer/stores/registry'
 import { establishSoundness } from '@aquifer/stores/registry-soundness'
 import type { VectorIndex } from '@aquifer/stores/vector-index'
-import { backlog, createConsumers, openGeneration, stagesOf } from './generation.ts'
-import type { Generation, GenerationOptions, Shared } from './generation.ts'
+import { backlog, createConsumers, openGeneration, openInstance, PREPARED, stagesOf } from './generation.ts'
+import type { Generation, GenerationOptions } from './generation.ts'
 import type { ServiceName } from './services.ts'
 
 const LOOK_EVERY_MS = 250
@@ -37,7 +37,6 @@ export interface GenerationsOptions extends GenerationOptions {
   readonly services: readonly ServiceName[]
   readonly clock: Clock
   readonly logger: Logger
-  readonly shared: Shared
   readonly openEmbedder: (url: string) => Promise<Embedder>
 }
 
@@ -58,8 +57,8 @@ export async function createGenerations(options: GenerationsOptions): Promise<Ge
   const slots = before ? [before, newest] : [newest]
 
   /** What this process finds changed: by itself, which has filled the newest generation, or by another process. */
-  async function look(): Promise<void> {
-    if (isShared(config)) for (const slot of slots) await follow(slot)
+  async function look(signal: AbortSignal): Promise<void> {
+    if (isShared(config)) for (const slot of slots) await follow(slot, signal)
     if (serving === newest) return
     if (canSwitch && (await isFilled())) await remember()
     if ((await store.current())?.fingerprint === newest.embedder.fingerprint) await switchOver()
@@ -83,13 +82,13 @@ export async function createGenerations(options: GenerationsOptions): Promise<Ge
     await tidy()
   }
 
-  async function follow(slot: Slot): Promise<void> {
+  async function follow(slot: Slot, signal: AbortSignal): Promise<void> {
     const { fingerprint } = slot.embedder
     const old = slot.generation
-    if ((await store.instanceOf(fingerprint)) === old.instance) return
-    logger.warn({ fingerprint, lost: old.instance }, 'the registry was lost and is made again from the log')
+    if ((await store.instances()).get(fingerprint) === old.instance) return
+    logger.warn({ fingerprint, lost: old.instance }, 'the registry was lost and is made again')
     await slot.consumers.stop()
-    const fresh = await openGeneration(options, slot.embedder)
+    const fresh = await openGeneration(options, slot.embedder, signal)
     if (canSwitch) await stores.dropRegistry(old.instance)
     slot.generation = fresh
     slot.consumers = createConsumers(fresh, slot.embedder, options.shared, services)
@@ -103,8 +102,15 @@ export async function createGenerations(options: GenerationsOptions): Promise<Ge
       if (!('soundness' in generation.registry)) continue
       const { soundness } = generation.registry
       const stages = stagesOf(generation)
-      const state = await establishSoundness({ log: stores.log, soundness, stages, clock, signal })
-      if (state === 'lost') await store.renew(embedder.fingerprint, generation.instance)
+      const state = await establishSoundness({
+        log: stores.log,
+        soundness,
+        prepared: PREPARED,
+        stages,
+        clock,
+        signal,
+      })
+      if (state === 'lost') await openInstance(options, embedder, { lost: generation.instance, signal })
     }
   }
 

@@ -260,16 +260,31 @@ describe.skipIf('missing' in redis)(`generations on redis${suffix}`, () => {
     const all = async <T>(ask: (store: (typeof stores)[0]) => Promise<T>) => [
       ...new Set(await Promise.all(stores.map(ask))),
     ]
-    const first = await all((store) => store.instanceOf('f1'))
+    const prepare = async () => {}
+    const first = await all((store) => store.renew('f1', null, prepare))
     expect(first).toHaveLength(1)
-    const second = await all((store) => store.renew('f1', first[0]!))
+    const second = await all((store) => store.renew('f1', first[0]!, prepare))
     expect(second).toHaveLength(1)
     expect(second).not.toEqual(first)
-    expect(await all((store) => store.renew('f1', first[0]!))).toEqual(second)
-    expect(await all((store) => store.instanceOf('f1'))).toEqual(second)
+    expect(await all((store) => store.renew('f1', first[0]!, prepare))).toEqual(second)
     expect(await stores[0]!.instances()).toEqual(new Map([['f1', second[0]]]))
     await stores[0]!.forget('f1')
     expect(await stores[1]!.instances()).toEqual(new Map())
+  })
+
+  test('G3 an instance is known when it is prepared, not before, and not where that failed', async () => {
+    const store = createRedisGenerations(await connection(freshPlace(part.url)))
+    const failing = store.renew('f1', null, async () => await Promise.reject(new Error('died')))
+    await expect(failing).rejects.toThrow('died')
+    expect(await store.instances()).toEqual(new Map())
+    const names: string[] = []
+    const instance = await store.renew('f1', null, async (name) => {
+      names.push(name)
+      expect(await store.instances()).toEqual(new Map())
+    })
+    expect(names).toEqual([instance])
+    expect(await store.renew('f1', 'another', async (name) => void names.push(name))).toBe(instance)
+    expect(names).toHaveLength(1)
   })
 
   test('the generation that serves is the same for all', async () => {

@@ -12,6 +12,8 @@ export interface DocumentFiles {
   putText(document: VersionKey, text: string): Promise<void>
   text(document: VersionKey): Promise<string | null>
   source(document: VersionKey): Promise<(SourceMeta & { content: Readable }) | null>
+  /** What is known of the source, without its bytes. */
+  meta(document: VersionKey): Promise<SourceMeta | null>
   /**
    * Removes the versions that `gone` names, with their uploads, and the blob `upload` of a version that was never written; but none
    * that a version which stays names too.
@@ -68,6 +70,7 @@ export function createDocumentFiles(blobs: Blobs): DocumentFiles {
       const content = meta && (await blobs.stream(meta.upload ?? `${prefix}source`))
       return meta && content ? { ...meta, content } : null
     },
+    meta: (document) => readMeta(prefixOf(document)),
     async remove(tenant, documentId, gone, upload = null) {
       const prefix = documentPrefix(tenant, documentId)
       const versions = new Set(

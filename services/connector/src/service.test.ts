@@ -210,6 +210,33 @@ describe('connector: deletions', () => {
   })
 })
 
+describe('connector: what is visible already', () => {
+  test('is not parsed again by the build that made it, unless something waits for it', async () => {
+    const visible = {
+      chunks: 1,
+      title: null,
+      contentType: 'text/plain',
+      access: null,
+      metadata: {},
+      guard: [],
+    }
+    const show = async (id: string, build: string): Promise<string> => {
+      const version = formatVersion({ ...(await world.send(DOCUMENTS, id, text('seen'))), topic: DOCUMENTS })
+      await world.registry.flip(TENANT, id, { ...visible, version, build, publishedAt: 1, indexedAt: 2 })
+      return version
+    }
+    await show('same', 'build-1')
+    await show('other', 'build-0')
+    const replayed = await show('replayed', 'build-1')
+    const attempt = { version: replayed, title: null, contentType: null, access: null, publishedAt: 1 }
+    await world.registry.recordAttempt(TENANT, 'replayed', { ...attempt, state: 'failed' })
+    await world.start({ parsePool })
+    await world.settled()
+    const parsed = await Promise.all(['same', 'other', 'replayed'].map((id) => world.chunksOf(id)))
+    expect(parsed.map((chunks) => chunks.length)).toEqual([0, 1, 1])
+  })
+})
+
 describe('connector: access lists', () => {
   test('a restricted document is not opened by leaving the list out, once or twice', async () => {
     await world.start({ parsePool })

@@ -3,10 +3,6 @@ import type { RedisConnection } from '../redis.ts'
 import { script } from '../redis.ts'
 import type { GenerationRecord, GenerationStore } from './port.ts'
 
-const INSTANCE_OF = script(`
-  redis.call('HSETNX', KEYS[1], ARGV[1], ARGV[2])
-  return redis.call('HGET', KEYS[1], ARGV[1])`)
-
 /** An instance that was never known, as after a loss of this store itself, is taken as lost too. */
 const RENEW = script(`
   local known = redis.call('HGET', KEYS[1], ARGV[1])
@@ -19,13 +15,13 @@ export function createRedisGenerations(redis: RedisConnection): GenerationStore 
   const user = redis.as('state_unavailable')
   const instances = `${redis.prefix}:generations:instances`
   const current = `${redis.prefix}:generations:current`
-  const newInstance = (): string => randomUUID().slice(0, 8)
   return {
-    async instanceOf(fingerprint) {
-      return String(await user.script(INSTANCE_OF, [instances], [fingerprint, newInstance()]))
-    },
-    async renew(fingerprint, lost) {
-      return String(await user.script(RENEW, [instances], [fingerprint, newInstance(), lost]))
+    async renew(fingerprint, lost, prepare) {
+      const known = await user.run(async (client) => await client.hget(instances, fingerprint))
+      if (known !== null && known !== lost) return known
+      const instance = randomUUID().slice(0, 8)
+      await prepare(instance)
+      return String(await user.script(RENEW, [instances], [fingerprint, instance, lost ?? '']))
     },
     async instances() {
       return new Map(Object.entries(await user.run(async (client) => await client.hgetall(instances))))

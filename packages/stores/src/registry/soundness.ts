@@ -132,16 +132,22 @@ const POLL_MS = 250
 export async function establishSoundness(options: {
   log: EventLog
   soundness: Soundness
+  /** Where its first marker is of before the consumers began: a registry without it was lost with all that it was filled with. */
+  prepared?: Pick<Progress, 'group' | 'topic'>
   stages: readonly Stage[]
   clock: Clock
   signal: AbortSignal
 }): Promise<'sound' | 'lost'> {
-  const { log, soundness, stages, clock, signal } = options
+  const { log, soundness, prepared, stages, clock, signal } = options
   for (;;) {
     signal.throwIfAborted()
     const state = await soundness.state()
     if (state !== 'unchecked') return state
     const identity = await soundness.identity()
+    if (prepared && (await soundness.markers(prepared.group, prepared.topic)).size === 0) {
+      await soundness.declareLost()
+      return 'lost'
+    }
     for (const stage of stages) {
       const watch = await watchStage(log, soundness, stage)
       for (let stand = await watch(); stand !== 'applied'; stand = await watch()) {
