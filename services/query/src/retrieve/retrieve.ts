@@ -1,8 +1,9 @@
 import type { MetadataFilter } from '@aquifer/contracts/filter'
 import type { Embedder } from '@aquifer/models/embedder'
+import type { Clock } from '@aquifer/runtime/clock'
 import { mayRead } from '@aquifer/runtime/auth'
 import type { Identity } from '@aquifer/runtime/auth'
-import type { DocumentRecord, Registry } from '@aquifer/stores/registry'
+import type { DocumentRecord, Registry, VisibleVersion } from '@aquifer/stores/registry'
 import type { IndexHit, VectorIndex } from '@aquifer/stores/vector-index'
 import { terms } from '@aquifer/text/terms'
 import { fuse } from './fuse.ts'
@@ -23,19 +24,26 @@ export interface RetrieveRequest {
 const CANDIDATES = 50
 /** The lists are asked again, each time for twice as many, when the registry's word leaves too few. */
 const MAX_ROUNDS = 4
+/** The clocks of two hosts differ by less. */
+const CLOCK_SKEW_MS = 2_000
 
 /**
- * Passages for a question, best first, of visible versions that the caller may read. Every hit is checked against one
- * consistent state of the registry, so that no two versions of a document are ever mixed.
+ * Passages for a question, best first, of visible versions that the caller may read.
+ *
+ *  R1  Every hit is checked against one consistent state of the registry, so that no two versions of a document are ever mixed.
+ *  R2  What a search brought of a version counts only if the search began when all its points were there; else it is repeated. So
+ *      no answer rests on a part of a version whose other part was still to be written.
  */
 export function createRetriever({
   index,
   registry,
   embedder,
+  clock,
 }: {
   index: VectorIndex
   registry: Registry
   embedder: Embedder
+  clock: Clock
 }) {
   return async (request: RetrieveRequest): Promise<FusedHit[]> => {
     const { identity, query, mode, filter, signal } = request
@@ -45,8 +53,10 @@ export function createRetriever({
         : await embedder.embed([{ text: query }], { lane: 'query', signal, words: 'vectors' })
     const lexical = mode === 'dense' ? [] : terms(query)
     let limit = Math.min(Math.max(CANDIDATES, request.limit), index.limits.maxSearchLimit)
+    let known: ReadonlyMap<string, VisibleVersion> = new Map()
     for (let round = 1; ; round++) {
       signal.throwIfAborted()
+      const startedAt = clock.now()
       const lists = await index.search({
         tenant: identity.tenant,
         groups: identity.groups,
@@ -56,11 +66,16 @@ export function createRetriever({
         limit,
       })
       const checked = await checkLists(registry, identity, lists)
+      const torn = [...checked.visible].some(
+        ([id, visible]) => !isSame(visible, known.get(id)) && mayBeTorn(visible, startedAt),
+      )
+      // Visible by now: the next search finds all of them.
+      known = checked.visible
       const hits = (await fuse({ query, embedding, ...checked })).slice(0, request.limit)
       const exhausted = lists.dense.length < limit && lists.lexical.length < limit
       const enough = hits.length >= request.limit || exhausted || limit === index.limits.maxSearchLimit
-      if ((enough && !checked.overtaken) || round === MAX_ROUNDS) return hits
-      limit = Math.min(limit * 2, index.limits.maxSearchLimit)
+      if ((enough && !checked.overtaken && !torn) || round === MAX_ROUNDS) return hits
+      if (!enough || checked.overtaken) limit = Math.min(limit * 2, index.limits.maxSearchLimit)
     }
   }
 }
@@ -78,18 +93,28 @@ async function checkLists(
   registry: Registry,
   identity: Identity,
   lists: Lists,
-): Promise<Lists & { overtaken: boolean }> {
+): Promise<Lists & { overtaken: boolean; visible: Map<string, VisibleVersion> }> {
   const ids = [...new Set([...lists.dense, ...lists.lexical].map(({ documentId }) => documentId))]
   const records =
     ids.length > 0 ? await registry.lookUp(identity.tenant, ids) : new Map<string, DocumentRecord>()
   const dense = lists.dense.filter((hit) => isVisible(hit, records.get(hit.documentId), identity))
   const lexical = lists.lexical.filter((hit) => isVisible(hit, records.get(hit.documentId), identity))
   const kept = new Set([...dense, ...lexical].map(({ documentId }) => documentId))
-  const overtaken = ids.some((id) => {
-    const visible = records.get(id)?.visible
-    return !kept.has(id) && visible && mayRead(visible.access, identity.groups)
-  })
-  return { dense, lexical, overtaken }
+  const visible = new Map<string, VisibleVersion>()
+  for (const id of ids) {
+    const current = records.get(id)?.visible
+    if (current && mayRead(current.access, identity.groups)) visible.set(id, current)
+  }
+  return { dense, lexical, overtaken: [...visible.keys()].some((id) => !kept.has(id)), visible }
+}
+
+/** Its points were all there when it was indexed; a search begun before that may have met a part of them. */
+function mayBeTorn({ indexedAt, chunks }: VisibleVersion, startedAt: number): boolean {
+  return chunks > 1 && indexedAt > startedAt - CLOCK_SKEW_MS
+}
+
+function isSame(a: VisibleVersion, b: VisibleVersion | undefined): boolean {
+  return a.version === b?.version && a.build === b.build
 }
 
 export function isVisible(
