@@ -33,8 +33,8 @@ interface Asked extends Of<'asked'> {
  *  K1  One answer holds one publication of a document at most.
  *  K2  A query begun after a DELETE was answered shows nothing from below its tombstone.
  *  K3  A query begun after a version was shown, or its receipt confirmed, shows nothing older.
- *  K4  A document that is known to be there from a query's beginning to its end is in the answer to a query for all of it, and a
- *      version that had been shown before is whole.
+ *  K4  A document that is known to be there from a query's beginning to its end is in the answer to a query for all of it, and
+ *      what that shows is a whole version.
  *  K5  Text is shown to its own tenant alone, and only to groups on its access list.
  *  K6  When all has settled, each document shows its newest accepted version that is not dead-lettered for its own fault, or
  *      nothing where a deletion is newer; the whole version.
@@ -138,8 +138,7 @@ function judgeVersion(
   const least = (isWhole ? (reached ?? []) : []).reduce(later, before.reached)
   if (least && isAfter(least, newest))
     return tell('stale', `${what} of ${document.key}, which had reached ${placeOf(least)}`)
-  if (isWhole && before.shown === nonce && !isComplete(marks))
-    tell('lost', `${what}: not all of ${document.key}, which had been visible before`)
+  if (isWhole && !isComplete(marks)) tell('lost', `${what}: not all of ${document.key}`)
   const now = known.get(document.key) ?? NOTHING
   const shownAt = positions.find((position) => !now.reached || !isAfter(now.reached, position))
   if (!shownAt) return

@@ -36,6 +36,8 @@ export interface Treatment {
  */
 export interface Faults {
   treat(port: Port, method: string): Treatment
+  /** A broker may hand out less at once than it is asked for. */
+  batches(): { maxBatchRecords?: number }
   /** All calls of the port fail for so long. */
   breakDown(port: Port, forMs: number): void
   /** From now on everything works, and quickly. */
@@ -53,6 +55,7 @@ export function createFaults(time: VirtualTime): Faults {
   const rates = new Map(PORTS.map((port) => [port, pick(RATES)]))
   const paces = new Map(PORTS.map((port) => [port, pick(PACES)]))
   const slowRate = pick([0, 0.005, 0.02])
+  const maxBatchRecords = pick([1, 2, 5, null])
   const downUntil = new Map<Port, number>()
   const fired: Fired = new Map()
   let ceased = false
@@ -88,6 +91,7 @@ export function createFaults(time: VirtualTime): Faults {
       backMs: random() < 0.5 ? 0 : delayMs(port),
       lateMs: random() * MAX_LATE_MS,
     }),
+    batches: () => (maxBatchRecords === null ? {} : { maxBatchRecords }),
     breakDown(port, forMs) {
       fire(fired, `${port} down`)
       time.trace(`${port} down for ${forMs}`)

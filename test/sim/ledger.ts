@@ -1,4 +1,4 @@
-import { topics, VERSION_HEADER } from '@aquifer/contracts/topics'
+import { topics } from '@aquifer/contracts/topics'
 import { offlineSchemas } from '@aquifer/contracts/avro'
 import { parseVersion } from '@aquifer/contracts/version'
 import type { EventLog, NewRecord, Position as Place } from '@aquifer/event-log/port'
@@ -7,14 +7,14 @@ import { marksIn } from '../oracle/nonce.ts'
 import { fire } from './faults.ts'
 import type { Fired } from './faults.ts'
 
-const SOURCES: readonly string[] = [topics.documents.name, topics.documentsBulk.name]
+const SOURCES: ReadonlySet<string> = new Set([topics.documents.name, topics.documentsBulk.name])
 const chunks = offlineSchemas.codec('chunks')
 
 /** Writes down what the log accepts, where it accepts it: also what its producer never hears of. */
 export function withLedger<T extends EventLog>(log: T, facts: Fact[], fired: Fired): T {
   async function note(topic: string, record: NewRecord, place: Place): Promise<void> {
     const { tenant, documentId } = keyOf(record)
-    if (SOURCES.includes(topic)) {
+    if (SOURCES.has(topic)) {
       const [first] = record.value ? marksIn([record.value.toString('latin1')]) : []
       if (record.value && !first) throw new Error(`a publication without a mark: ${record.value.toString()}`)
       const position = { ...place, topic }
@@ -26,9 +26,6 @@ export function withLedger<T extends EventLog>(log: T, facts: Fact[], fired: Fir
       fire(fired, 'chunks dead-lettered')
       const { version } = await chunks.decode(record.value!)
       facts.push({ kind: 'deadLetter', position: parseVersion(version) })
-    } else if (topic === topics.documentsRetry.name) {
-      fire(fired, 'replayed')
-      facts.push({ kind: 'replayed', position: parseVersion(record.headers![VERSION_HEADER]!) })
     }
   }
 

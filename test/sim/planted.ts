@@ -85,18 +85,18 @@ function commitFirst(log: EventLog): EventLog['subscribe'] {
 }
 
 const chunks = offlineSchemas.codec('chunks')
-const CHUNKS: readonly string[] = [topics.chunks.name, topics.chunksBulk.name]
+const CHUNKS: ReadonlySet<string> = new Set([topics.chunks.name, topics.chunksBulk.name])
 
 /** Each part says that it is the only one. */
 function withOnePart(log: EventLog): EventLog['subscribe'] {
   const alone = async (record: LogRecord): Promise<LogRecord> => {
     if (record.value === null) return record
-    const value = await chunks.encode({ ...(await chunks.decode(record.value)), part: 0, parts: 1 })
+    const value = chunks.encode({ ...(await chunks.decode(record.value)), part: 0, parts: 1 })
     return { ...record, value }
   }
   return async (options, handler) =>
     await log.subscribe(options, async (batch) => {
-      if (!CHUNKS.includes(batch.topic)) return await handler(batch)
+      if (!CHUNKS.has(batch.topic)) return await handler(batch)
       await handler({ ...batch, records: await Promise.all(batch.records.map(alone)) })
     })
 }

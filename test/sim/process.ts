@@ -62,7 +62,7 @@ export function createProcess(name: string, time: VirtualTime, faults: Faults): 
           },
           (error: unknown) => {
             time.trace(`${name} ${port}.${method} rejects: ${String(error)}`)
-            answer(() => reject(error as Error))
+            answer(() => reject(error))
           },
         )
       })
@@ -86,13 +86,13 @@ export function createProcess(name: string, time: VirtualTime, faults: Faults): 
   }
 
   const clock: Clock = {
-    now: time.now,
+    now: () => time.now(),
     sleep: (ms, signal) =>
       new Promise((resolve, reject) => {
         if (dead) return
         time.clock.sleep(ms, signal).then(
           () => inside(resolve),
-          (error: unknown) => inside(() => reject(error as Error)),
+          (error: unknown) => inside(() => reject(error)),
         )
       }),
   }
@@ -121,7 +121,7 @@ export function createProcess(name: string, time: VirtualTime, faults: Faults): 
           const member: Member = {
             expel: () => void subscription?.stop({ deadlineMs: 0 }),
             join: async () => {
-              subscription = await log.subscribe(options, deliver)
+              subscription = await log.subscribe({ ...options, ...faults.batches() }, deliver)
             },
           }
           const never = new Promise<never>(() => {})

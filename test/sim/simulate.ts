@@ -74,8 +74,7 @@ async function live(world: World, docs: readonly Doc[], readers: Readers): Promi
   const writes = 6 + Math.floor(random() * 16)
   const deletesShare = pick([0, 0.15, 0.4])
   const pauseMs = pick([50, 1_000, 4_000])
-  let writing = 3
-  let underWay = 0
+  const open = { writers: 3, queries: 0 }
 
   async function write(): Promise<void> {
     for (let i = 0; i < writes / 3; i++) {
@@ -87,15 +86,15 @@ async function live(world: World, docs: readonly Doc[], readers: Readers): Promi
         if (position && random() < 0.4) ask(readers.readWhole(doc, adminOf(doc.tenant), position))
       }
     }
-    writing--
+    open.writers--
   }
   function ask(work: Promise<unknown>): void {
-    underWay++
-    const end = (): void => void underWay--
+    open.queries++
+    const end = (): void => void open.queries--
     void Promise.race([work, time.clock.sleep(60_000)]).then(end)
   }
   async function read(): Promise<void> {
-    while (writing > 0) {
+    while (open.writers > 0) {
       await time.clock.sleep(100 + random() * 4 * pauseMs)
       const doc = pick(docs)
       const identity = { tenant: doc.tenant, groups: pick(GROUPS), canWrite: true }
@@ -107,14 +106,14 @@ async function live(world: World, docs: readonly Doc[], readers: Readers): Promi
     }
   }
   async function operate(): Promise<void> {
-    while (writing > 0) {
+    while (open.writers > 0) {
       await time.clock.sleep(random() * 20_000)
       await operator.replay()
     }
   }
 
-  await Promise.all([write(), write(), write(), read(), operate(), disturb(world, () => writing === 0)])
-  while (underWay > 0) await time.clock.sleep(1_000)
+  await Promise.all([write(), write(), write(), read(), operate(), disturb(world, () => open.writers === 0)])
+  while (open.queries > 0) await time.clock.sleep(1_000)
   await operator.replay()
 }
 

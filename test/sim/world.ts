@@ -1,4 +1,5 @@
 import { topics } from '@aquifer/contracts/topics'
+import type { EventLog } from '@aquifer/event-log/port'
 import type { Fact } from '../oracle/facts.ts'
 import { createFaults, fire } from './faults.ts'
 import type { Faults } from './faults.ts'
@@ -25,6 +26,8 @@ export interface World {
   readonly faults: Faults
   readonly stores: Stores
   readonly facts: Fact[]
+  /** Without a ledger. */
+  readonly brokerLog: EventLog
   readonly plant: Plant
   /** Running consumers; a killed one is replaced by `restart`. */
   readonly consumers: Replica[]
@@ -102,6 +105,7 @@ export async function createWorld(
     faults,
     stores,
     facts,
+    brokerLog: raw.log,
     plant,
     consumers,
     edge: () => edge,
