@@ -5,6 +5,8 @@ import type { AnyNode, Element } from 'domhandler'
 import { decodeText } from './charset.ts'
 import { createDocumentBuilder } from './document.ts'
 import type { DocumentBuilder, LoadedDocument, LoadInput } from './document.ts'
+import { tableText } from './tables.ts'
+import type { Cell } from './tables.ts'
 
 /** Not content: what a browser does not show as text, and what is there to find one's way. */
 const SKIPPED = new Set(
@@ -108,7 +110,9 @@ function addNode(builder: DocumentBuilder, root: AnyNode): void {
       if (isSkipped(next)) continue
       if (next.name === 'table' && !isLayout(next)) {
         flush(walk)
-        builder.add('table', tableText(next))
+        const { caption, rows } = tableCells(next)
+        builder.add('paragraph', caption.replace(/\s+/gu, ' '))
+        builder.add('table', tableText(rows))
         continue
       }
       const leave = enter(walk, next)
@@ -207,37 +211,28 @@ function isLayout(table: Element): boolean {
   return false
 }
 
-/** One line a row, cells between bars; the header row is the first. */
-function tableText(table: Element): string {
-  const rows: string[][] = []
+/** The cells of a table and of those in it. What stands before the first cell is its caption. */
+function tableCells(table: Element): { caption: string; rows: Cell[][] } {
+  const rows: { text: string; columns: number; rows: number }[][] = []
+  let caption = ''
+  const say = (text: string) => {
+    const cell = rows.at(-1)?.at(-1)
+    if (cell) cell.text += text
+    else if (rows.length === 0) caption += text
+  }
   const stack: AnyNode[] = [...table.children].reverse()
   for (let node = stack.pop(); node !== undefined; node = stack.pop()) {
-    if (isText(node)) {
-      const cells = rows.at(-1)
-      if (cells && cells.length > 0) cells[cells.length - 1] += node.data
-    }
+    if (isText(node)) say(node.data)
     if (!isTag(node) || isSkipped(node)) continue
-    if (node.name === 'tr') rows.push([])
-    if (node.name === 'caption') rows.push([''])
-    if (node.name === 'td' || node.name === 'th') {
+    const { name, attribs } = node
+    if (name === 'tr') rows.push([])
+    if (name === 'td' || name === 'th') {
       if (rows.length === 0) rows.push([])
-      rows.at(-1)!.push('')
-    }
-    const cells = rows.at(-1)
-    if (cells && cells.length > 0) {
-      const alt = node.name === 'img' ? (node.attribs['alt'] ?? '') : ''
-      if (!INLINE.has(node.name) || alt) cells[cells.length - 1] += ` ${alt} `
-    }
+      const span = (value: string | undefined) => Math.max(Math.trunc(Number(value ?? 1)) || 1, 1)
+      rows.at(-1)!.push({ text: '', columns: span(attribs['colspan']), rows: span(attribs['rowspan']) })
+    } else if (name === 'img') say(` ${attribs['alt'] ?? ''} `)
+    else if (!INLINE.has(name)) say(' ')
     for (let i = node.children.length - 1; i >= 0; i--) stack.push(node.children[i]!)
   }
-  return rows
-    .map((cells) => tableRow(cells))
-    .filter((row) => row !== '')
-    .join('\n')
-}
-
-/** Cells as a readable line; empty where no cell says anything. */
-export function tableRow(cells: readonly string[]): string {
-  const texts = cells.map((cell) => cell.replace(/\s+/gu, ' ').trim())
-  return texts.every((text) => text === '') ? '' : `| ${texts.join(' | ')} |`
+  return { caption, rows }
 }

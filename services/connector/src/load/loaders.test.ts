@@ -242,7 +242,7 @@ describe('the type of a content', () => {
     ],
     ['a PNG declared as Markdown', Buffer.from('\x89PNG\r\n', 'latin1'), 'text/markdown', 'mistyped'],
     ['NUL bytes declared as HTML', '<p>a\0\0b</p>', 'text/html', 'mistyped'],
-    ['a page declared as PDF', '<html>error 404</html>', 'application/pdf', 'mistyped'],
+    ['a text declared as PDF', 'error 404', 'application/pdf', 'mistyped'],
   ])('%s: fails as such', async (_, content, type, code) => {
     await expect(load(content, type)).rejects.toEqual(failure(code))
   })

@@ -4,7 +4,8 @@ import { parse as parseYaml } from 'yaml'
 import { decodeText } from './charset.ts'
 import { createDocumentBuilder } from './document.ts'
 import type { DocumentBuilder, LoadedDocument, LoadInput } from './document.ts'
-import { addHtmlFragment, tableRow } from './html.ts'
+import { addHtmlFragment } from './html.ts'
+import { tableRow } from './tables.ts'
 
 /** CommonMark with tables and strikethrough. Deeper nesting than any writer's is read without its text's structure. */
 const markdown = new MarkdownIt({ html: true, maxNesting: 200 })

@@ -7,6 +7,7 @@ import { PasswordException, PDFParse } from 'pdf-parse'
 import { createDocumentBuilder } from './document.ts'
 import type { DocumentBuilder, LoadedDocument, LoadInput } from './document.ts'
 import { loadFailure } from './failures.ts'
+import { givenTitle } from './office.ts'
 import { pageLines, paragraphs } from './pdf-layout.ts'
 import type { Line, TextItem } from './pdf-layout.ts'
 
@@ -46,7 +47,7 @@ export async function loadPdf({ bytes, limits }: LoadInput): Promise<LoadedDocum
     await readPages(builder, (parser as unknown as { doc: PdfDocument }).doc, info.total)
     const { Title: title, Language: language } = (info.info ?? {}) as Record<string, unknown>
     return builder.finish({
-      title: typeof title === 'string' && !MADE_UP_TITLE.test(title) ? title : null,
+      title: typeof title === 'string' ? givenTitle(title) : null,
       language: typeof language === 'string' ? language : null,
     })
   } catch (error) {
@@ -55,10 +56,6 @@ export async function loadPdf({ bytes, limits }: LoadInput): Promise<LoadedDocum
     await parser.destroy()
   }
 }
-
-/** What programs write where nobody gave a title: a file's name. */
-const MADE_UP_TITLE =
-  /^\s*(?:untitled|microsoft (?:word|powerpoint)\b.*|.*\.(?:docx?|pptx?|xlsx?|odt|tex|dvi|indd|pdf))\s*$/iu
 
 async function readPages(builder: DocumentBuilder, document: PdfDocument, total: number): Promise<void> {
   const pages: Line[][] = []
