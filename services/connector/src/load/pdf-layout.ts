@@ -1,67 +1,11 @@
-/** A run of text as pdf.js gives it: `transform` is [a b c d e f], its last two the place of the run's origin. */
-export interface TextItem {
-  readonly str: string
-  readonly transform: readonly number[]
-  readonly width: number
-  readonly height: number
-  readonly hasEOL: boolean
-}
-
-/** A line of a page; `along` and `across` are measured in the direction of its writing, so that a turned page reads too. */
-export interface Line {
-  readonly text: string
-  readonly height: number
-  readonly along: number
-  readonly end: number
-  readonly across: number
-}
+import type { Line } from './pdf-line.ts'
+import { findTables } from './pdf-tables.ts'
 
 export interface Paragraph {
   readonly text: string
   /** 1 to 6 for a heading, 0 for what is none. */
   readonly level: number
-  readonly list: boolean
-}
-
-/** The lines of one page, in reading order. */
-export function pageLines(items: readonly TextItem[]): Line[] {
-  const lines: Line[] = []
-  let run: TextItem[] = []
-  const close = () => {
-    const line = toLine(run)
-    if (line) lines.push(line)
-    run = []
-  }
-  for (const item of items) {
-    run.push(item)
-    if (item.hasEOL) close()
-  }
-  close()
-  return lines
-}
-
-function toLine(items: readonly TextItem[]): Line | null {
-  const text = items
-    .map((item) => item.str)
-    .join('')
-    .trim()
-  const shown = items.filter((item) => item.str.trim() !== '')
-  const first = shown[0]
-  const last = shown.at(-1)
-  if (!first || !last) return null
-  const [a = 1, b = 0] = first.transform
-  const size = Math.hypot(a, b) || 1
-  const place = ({ transform: [, , , , x = 0, y = 0] }: TextItem) =>
-    [(x * a + y * b) / size, (y * a - x * b) / size] as const
-  // The height of most of its letters: a footnote mark or an initial does not make the line.
-  const tallest = shown.reduce((best, item) => (item.str.length > best.str.length ? item : best))
-  return {
-    text,
-    height: tallest.height,
-    along: place(first)[0],
-    end: place(last)[0] + last.width,
-    across: place(first)[1],
-  }
+  readonly kind: 'paragraph' | 'list' | 'table'
 }
 
 const LIST_ITEM = /^(?:[•‣◦▪●○■–*-]|\(?\d{1,3}[.)]|\(?[a-z][.)])\s+\S/u
@@ -69,30 +13,80 @@ const ENDS_SENTENCE = /[.!?:]["'”’)\]]*$/u
 /** How much larger than the text a line is set to be a heading, and how long a heading gets. */
 const HEADING_SCALE = 1.12
 const MAX_HEADING_LENGTH = 160
+const MAX_BOLD_LENGTH = 100
+/** What stands under a picture is no heading. */
+const CAPTION = /^(?:fig(?:ure|\.)|table|abb(?:ildung|\.)|tab(?:elle|\.))\s*\d/iu
 
 /** The paragraphs of each page: lines joined by their distance, size and ends; running heads and feet left out. */
 export function paragraphs(pages: readonly (readonly Line[])[]): Paragraph[][] {
   const body = commonHeight(pages)
   const levels = headingLevels(pages, body)
+  const boldLevel = Math.min(Math.max(0, ...levels.values()) + 1, 6)
+  const font = commonFont(pages, body)
+  const whole = compounds(pages)
   const running = runningLines(pages)
   return pages.map((page) => {
     const lines = page.filter((line, i) => !isEdge(page, i) || !running.has(mask(line.text)))
+    const tables = findTables(lines)
     const pitch = linePitch(lines)
-    const found: { lines: Line[]; level: number }[] = []
-    for (const [i, line] of lines.entries()) {
+    const found: { lines: Line[]; level: number; table: string | null }[] = []
+    for (let i = 0; i < lines.length; i++) {
+      const line = lines[i]!
+      const table = tables.find(({ from }) => from === i)
+      if (table) {
+        found.push({ lines: [], level: 0, table: table.text })
+        i = table.to - 1
+        continue
+      }
       const level = levels.get(round(line.height)) ?? 0
       const before = lines[i - 1]
       const open = found.at(-1)
-      const joins = open && before && open.level === level && !startsParagraph(before, line, pitch, level)
+      const joins =
+        open?.table === null &&
+        before &&
+        open.level === level &&
+        isStrong(before, font) === isStrong(line, font) &&
+        !startsParagraph(before, line, pitch, level)
       if (joins) open.lines.push(line)
-      else found.push({ lines: [line], level })
+      else found.push({ lines: [line], level, table: null })
     }
-    return found.map(({ lines: joined, level }) => {
-      const text = joinLines(joined.map((line) => line.text))
-      const heading = level > 0 && text.length <= MAX_HEADING_LENGTH
-      return { text, level: heading ? level : 0, list: !heading && LIST_ITEM.test(text) }
+    return found.map(({ lines: joined, level, table }, i) => {
+      if (table !== null) return { text: table, level: 0, kind: 'table' }
+      const text = joinLines(
+        joined.map((line) => line.text),
+        whole,
+      )
+      const strong =
+        standsOut(joined, text, font) && found[i + 1]?.lines.some((line) => !isStrong(line, font))
+      const shown = level > 0 ? level : strong ? boldLevel : 0
+      const heading = shown > 0 && text.length <= MAX_HEADING_LENGTH
+      return {
+        text,
+        level: heading ? shown : 0,
+        kind: !heading && LIST_ITEM.test(text) ? 'list' : 'paragraph',
+      }
     })
   })
+}
+
+/** Set in one font, which is not the text's. */
+function isStrong(line: Line, font: string | null): boolean {
+  return line.font !== null && line.font !== font
+}
+
+/** A line or two of another font than the text's, without an end of a sentence: a heading in bold. */
+function standsOut(lines: readonly Line[], text: string, font: string | null): boolean {
+  return (
+    font !== null &&
+    lines.length <= 2 &&
+    lines.every((line) => isStrong(line, font) && line.cells.length === 1) &&
+    text.length <= MAX_BOLD_LENGTH &&
+    /^[\p{Lu}\p{Lo}\d]/u.test(text) &&
+    /\p{L}{2}/u.test(text) &&
+    !/[.!?;,]$/u.test(text) &&
+    !LIST_ITEM.test(text) &&
+    !CAPTION.test(text)
+  )
 }
 
 function startsParagraph(before: Line, line: Line, pitch: number, level: number): boolean {
@@ -107,15 +101,40 @@ function startsParagraph(before: Line, line: Line, pitch: number, level: number)
   return indented && !LIST_ITEM.test(before.text)
 }
 
+/** Prefixes that keep their hyphen where no other line shows the word whole. */
+const HYPHENATED = /(?:^|[^\p{L}])(?:self|non|well|ex|all|half|cross|long|short|high|low|real|so)[-\u2010]$/iu
+
+/** Words with a hyphen within a line: they keep it where a line ends in it. */
+function compounds(pages: readonly (readonly Line[])[]): ReadonlySet<string> {
+  const found = new Set<string>()
+  for (const line of pages.flat())
+    for (const [word] of line.text.matchAll(/\p{L}+[-\u2010]\p{L}+/gu)) found.add(word.toLowerCase())
+  return found
+}
+
 /** Words that were parted at a line's end are whole again: `exam-` and `ple`. */
-function joinLines(lines: readonly string[]): string {
+function joinLines(lines: readonly string[], whole: ReadonlySet<string>): string {
   let text = ''
   for (const line of lines) {
     if (text === '') text = line
-    else if (/\p{L}[-\u00ad\u2010]$/u.test(text) && /^\p{Ll}/u.test(line)) text = text.slice(0, -1) + line
-    else text += ` ${line}`
+    else if (/\p{L}[-\u00ad\u2010]$/u.test(text) && /^\p{Ll}/u.test(line)) {
+      const head = /\p{L}+[-\u2010]$/u.exec(text)?.[0] ?? ''
+      const word = (head + (/^\p{L}+/u.exec(line)?.[0] ?? '')).toLowerCase()
+      text = (whole.has(word) || HYPHENATED.test(text) ? text : text.slice(0, -1)) + line
+    } else text += /[\p{L}\p{N}][—/]$/u.test(text) ? line : ` ${line}`
   }
   return text
+}
+
+/** The font that most letters of the text's size are set in. */
+function commonFont(pages: readonly (readonly Line[])[], body: number): string | null {
+  const letters = new Map<string, number>()
+  for (const { font, height, text } of pages.flat())
+    if (font !== null && round(height) === body) letters.set(font, (letters.get(font) ?? 0) + text.length)
+  return [...letters].reduce<[string | null, number]>(
+    (best, each) => (each[1] > best[1] ? each : best),
+    [null, 0],
+  )[0]
 }
 
 function round(height: number): number {

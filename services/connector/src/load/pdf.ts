@@ -8,13 +8,16 @@ import { createDocumentBuilder } from './document.ts'
 import type { DocumentBuilder, LoadedDocument, LoadInput } from './document.ts'
 import { loadFailure } from './failures.ts'
 import { givenTitle } from './office.ts'
-import { pageLines, paragraphs } from './pdf-layout.ts'
-import type { Line, TextItem } from './pdf-layout.ts'
+import { paragraphs } from './pdf-layout.ts'
+import { pageLines } from './pdf-line.ts'
+import type { Line, TextItem } from './pdf-line.ts'
 
 /** What is used of the document that pdf-parse opens and keeps to itself: its own texts come without positions. */
 interface PdfDocument {
   getPage(number: number): Promise<{
-    getTextContent(): Promise<{ items: readonly (TextItem | { readonly type: string })[] }>
+    getTextContent(options: {
+      disableNormalization: boolean
+    }): Promise<{ items: readonly (TextItem | { readonly type: string })[] }>
     cleanup(): void
   }>
 }
@@ -44,10 +47,10 @@ export async function loadPdf({ bytes, limits }: LoadInput): Promise<LoadedDocum
         `the PDF has ${info.total} pages, more than ${limits.maxPages}: publish it in parts`,
       )
     const builder = createDocumentBuilder(limits)
-    await readPages(builder, (parser as unknown as { doc: PdfDocument }).doc, info.total)
+    const opening = await readPages(builder, (parser as unknown as { doc: PdfDocument }).doc, info.total)
     const { Title: title, Language: language } = (info.info ?? {}) as Record<string, unknown>
     return builder.finish({
-      title: typeof title === 'string' ? givenTitle(title) : null,
+      title: (typeof title === 'string' ? givenTitle(title) : null) ?? opening,
       language: typeof language === 'string' ? language : null,
     })
   } catch (error) {
@@ -57,22 +60,31 @@ export async function loadPdf({ bytes, limits }: LoadInput): Promise<LoadedDocum
   }
 }
 
-async function readPages(builder: DocumentBuilder, document: PdfDocument, total: number): Promise<void> {
+/** Gives the heading that the document begins with, if it begins with one. */
+async function readPages(
+  builder: DocumentBuilder,
+  document: PdfDocument,
+  total: number,
+): Promise<string | null> {
   const pages: Line[][] = []
   for (let number = 1; number <= total; number++) {
     const page = await document.getPage(number)
-    const { items } = await page.getTextContent()
+    // A ligature is one of its text's letters until these are in their order: the normal form is ours to make.
+    const { items } = await page.getTextContent({ disableNormalization: true })
     pages.push(pageLines(items.filter((item) => 'str' in item)))
     page.cleanup()
   }
-  for (const page of paragraphs(pages)) {
+  const read = paragraphs(pages)
+  for (const page of read) {
     builder.startPage()
-    for (const [i, { level, text, list }] of page.entries()) {
+    for (const [i, { level, text, kind }] of page.entries()) {
       if (level > 0) builder.heading(level, text)
-      else if (i === 0 && continues(builder.last, text)) builder.continueBlock(text)
-      else builder.add(list ? 'list' : 'paragraph', text)
+      else if (i === 0 && kind === 'paragraph' && continues(builder.last, text)) builder.continueBlock(text)
+      else builder.add(kind, text)
     }
   }
+  const first = read.find((page) => page.length > 0)?.[0]
+  return first && first.level > 0 ? first.text : null
 }
 
 /** A paragraph goes on over the page where it has not ended and the next page begins in the middle of a sentence. */
