@@ -154,6 +154,18 @@ describe.skipIf('missing' in probe)(`soundness${'missing' in probe ? ` (${probe.
     await world.consumed()
   })
 
+  test('S4 a registry that was filled before its consumers began, and has nothing of it, is lost', async () => {
+    await start()
+    const prepared = { group: 'restore', topic: 'indexed' }
+    const { soundness } = world.registry
+    const progress = { ...prepared, partition: 0, first: 0, last: 0 }
+    const { outcome } = await soundness.confirm({ ...progress, identity: await soundness.identity() })
+    expect([outcome, await world.establish(prepared)]).toEqual(['confirmed', 'sound'])
+    await command(world.master, 'FLUSHALL')
+    expect(await world.establish(prepared)).toBe('lost')
+    await expectNoAnswers()
+  })
+
   test('S2 a gap of compacted records is no loss', async () => {
     await startSound()
     world.subscription().pause()

@@ -113,10 +113,11 @@ export async function startWorld(dir: string, options = '') {
       return formatVersion({ ...position!, topic: TOPIC })
     },
     consumed: async () => await until('all is consumed', async () => (await log.lag(GROUP, TOPIC)) === 0),
-    establish: async () =>
+    establish: async (prepared?: { group: string; topic: string }) =>
       await establishSoundness({
         log,
         soundness: registry.soundness,
+        ...(prepared && { prepared }),
         stages: STAGES,
         clock,
         signal: AbortSignal.any([stopping.signal, AbortSignal.timeout(20_000)]),
