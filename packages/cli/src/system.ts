@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { existsSync, mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { documentRoutes } from '@aquifer/connector/http'
+import { consoleRoutes } from '@aquifer/console/http'
 import { openSchemas } from '@aquifer/contracts/schemas'
 import { topics } from '@aquifer/contracts/topics'
 import { createEvaluatorService, EVALUATOR_GROUP } from '@aquifer/evaluator/service'
@@ -205,7 +206,11 @@ async function assemble(
         index: config.vectorIndex.slice(0, config.vectorIndex.indexOf(':')),
       }),
     })
-    return { query, generator, routes: [documents, ...query.routes, ...evaluator.routes] }
+    return {
+      query,
+      generator,
+      routes: [documents, ...query.routes, ...evaluator.routes, consoleRoutes({ logger })],
+    }
   }
 
   const http = await startHttp({

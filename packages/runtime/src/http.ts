@@ -203,7 +203,6 @@ function createApp(options: HttpOptions): Routes {
       headers: { 'Content-Type': metrics.registry.contentType },
     })
   })
-  app.get('/', (c) => c.text(options.welcome))
   app.use('/v1/*', async (c, next) => {
     c.set('identity', options.authenticate({ header: (name) => c.req.header(name) }))
     await next()
@@ -228,6 +227,8 @@ function createApp(options: HttpOptions): Routes {
     },
   })
   for (const routes of options.routes) app.route('/', routes)
+  // What is served as a page to browsers comes before.
+  app.get('/', (c) => c.text(options.welcome))
   app.notFound((c) =>
     errorResponse(
       invalid(

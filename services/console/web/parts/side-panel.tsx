@@ -1,0 +1,54 @@
+import { useEffect, useRef } from 'react'
+import type { ReactNode } from 'react'
+import { texts } from '../texts.ts'
+import { CloseIcon } from './icons.tsx'
+
+interface SidePanelProps {
+  readonly title: string
+  /** It lies over the conversation, which cannot be used meanwhile. */
+  readonly covers: boolean
+  readonly takesFocus: boolean
+  readonly onClose: () => void
+  readonly children: ReactNode
+}
+
+export function SidePanel({ title, covers, takesFocus, onClose, children }: SidePanelProps) {
+  const heading = useRef<HTMLHeadingElement>(null)
+
+  useEffect(() => {
+    if (takesFocus) heading.current?.focus()
+  }, [takesFocus])
+  useEffect(() => {
+    const onKeyDown = (event: KeyboardEvent): void => {
+      // A dialog on top closes first.
+      if (event.key === 'Escape' && !event.defaultPrevented && !document.querySelector('dialog[open]'))
+        onClose()
+    }
+    document.addEventListener('keydown', onKeyDown)
+    return () => document.removeEventListener('keydown', onKeyDown)
+  }, [onClose])
+
+  return (
+    <aside
+      className="panel"
+      aria-labelledby="panel-title"
+      {...(covers ? { role: 'dialog', 'aria-modal': true } : {})}
+    >
+      <div className="panel-head">
+        <h2 id="panel-title" ref={heading} tabIndex={-1}>
+          {title}
+        </h2>
+        <button
+          type="button"
+          className="quiet square"
+          aria-label={texts.close}
+          title={texts.close}
+          onClick={onClose}
+        >
+          <CloseIcon />
+        </button>
+      </div>
+      {children}
+    </aside>
+  )
+}
