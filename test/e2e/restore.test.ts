@@ -177,3 +177,34 @@ describe.each([
     }
   })
 })
+
+test('a registry in redis that is lost while the system runs comes back without a restart', async (context) => {
+  if ('missing' in redis) context.skip(redis.missing)
+  const server = await startServer(dataDir, { AQUIFER_EMBEDDER: 'lexical:', AQUIFER_STATE: redisUrl() })
+  try {
+    const answers = async (id: string) =>
+      await eventually(`${id} is found`, async () => {
+        const body = { query: 'heron', limit: 100 }
+        const answer = await request<{ hits: { documentId: string }[] }>(server, 'POST', '/v1/search', {
+          body,
+        })
+        return answer.status === 200 && answer.body.hits.some(({ documentId }) => documentId === id)
+      })
+    await eventually('it takes documents', async () => {
+      const headers = { 'Content-Type': 'text/markdown' }
+      return (await request(server, 'PUT', '/v1/documents/a', { raw: text('a'), headers })).status === 202
+    })
+    await answers('a')
+    const before = await embeddedChunks(server)
+    await flushed()
+    await answers('a')
+    await eventually('it takes documents again', async () => {
+      const headers = { 'Content-Type': 'text/markdown' }
+      return (await request(server, 'PUT', '/v1/documents/b', { raw: 'One.', headers })).status === 202
+    })
+    await readAgain(server)
+    expect(await embeddedChunks(server)).toBe(before + 1)
+  } finally {
+    await server.kill('SIGTERM')
+  }
+})

@@ -55,10 +55,12 @@ export async function createGenerations(options: GenerationsOptions): Promise<Ge
   const before = await openBefore(options, newest)
   let serving = before ?? newest
   const slots = before ? [before, newest] : [newest]
+  /** On a server: the registry can be lost, and replaced, while this process runs. */
+  const isGuarded = 'soundness' in newest.generation.registry
 
   /** What this process finds changed: by itself, which has filled the newest generation, or by another process. */
   async function look(signal: AbortSignal): Promise<void> {
-    if (isShared(config)) for (const slot of slots) await follow(slot, signal)
+    if (isGuarded) for (const slot of slots) await follow(slot, signal)
     if (serving === newest) return
     if (canSwitch && (await isFilled())) await remember()
     if ((await store.current())?.fingerprint === newest.embedder.fingerprint) await switchOver()
@@ -137,7 +139,7 @@ export async function createGenerations(options: GenerationsOptions): Promise<Ge
   await tidy()
   const looking = createPeriodic(
     'following the generations',
-    isShared(config) ? LOOK_AT_SHARED_EVERY_MS : LOOK_EVERY_MS,
+    isGuarded ? LOOK_AT_SHARED_EVERY_MS : LOOK_EVERY_MS,
     { clock, logger },
     look,
   )
@@ -156,7 +158,7 @@ export async function createGenerations(options: GenerationsOptions): Promise<Ge
     warnings: () => slots.flatMap(({ embedder }) => embedder.warning ?? []),
     async start() {
       for (const { consumers } of slots) await consumers.start()
-      if (before || isShared(config)) looking.start()
+      if (before || isGuarded) looking.start()
       if (canSwitch) establishing.start()
     },
     async stop() {
