@@ -39,6 +39,9 @@ const MAX_FETCHES = 4
 const STOPPED = ['timeout', 'out_of_memory']
 const MAX_PARSES = 2
 const MAX_MESSAGE = 1000
+const MAX_LEAVES = 5
+
+type PublishEvent = Exclude<DocumentEvent, { kind: 'delete' }>
 
 /** Documents of one batch under way at once: parsing waits for the pool, writing for the stores. */
 const CONCURRENCY = 4
@@ -102,16 +105,42 @@ export function createConnectorService(deps: ConsumerDeps): ConnectorService {
         try {
           await passDocument(source, event, traceparent)
         } catch (error) {
-          signal.throwIfAborted()
+          if (signal.aborted) {
+            await leave(source, event)
+            throw signal.reason
+          }
           if (!isMessageFault(error)) throw error
           logger.info(
             { traceId, tenant: event.tenant, documentId: event.id, code: error.code },
             `document failed: ${error.message}`,
           )
           await reject(source, error, event)
+          await steady(signal, () => dropIfOver(source, event))
         }
       },
     )
+  }
+
+  /** Who comes late, after a pause or with a slow write, may have written files of what others have finished and cleaned up. */
+  async function dropIfOver({ version }: Source, event: PublishEvent): Promise<void> {
+    const { tenant, id, document } = event
+    const known = (await registry.lookUp(tenant, [id])).get(id)
+    if (isOver(known, version)) await files.remove(tenant, id, (held) => held === version, document.blob)
+  }
+
+  /** The partition is lost: nothing is waited for any longer, but what was written is not left behind. */
+  async function leave(source: Source, event: PublishEvent): Promise<void> {
+    for (let attempt = 1; attempt <= MAX_LEAVES; attempt++) {
+      try {
+        return await dropIfOver(source, event)
+      } catch (error) {
+        logger.warn(
+          { err: error, attempt },
+          'what was written after a partition was lost could not be checked',
+        )
+        await deps.clock.sleep(backoffMs(attempt, deps.random))
+      }
+    }
   }
 
   async function passDeletion(
@@ -128,19 +157,12 @@ export function createConnectorService(deps: ConsumerDeps): ConnectorService {
     probe('chunks', id)
   }
 
-  async function passDocument(
-    source: Source,
-    event: Exclude<DocumentEvent, { kind: 'delete' }>,
-    traceparent: string,
-  ): Promise<void> {
+  async function passDocument(source: Source, event: PublishEvent, traceparent: string): Promise<void> {
     const { tenant, id } = event
     const { version, signal } = source
     const known = await steady(signal, async () => (await registry.lookUp(tenant, [id])).get(id))
-    if (isOver(known, version)) {
-      // Nothing of it is shown any more: what was uploaded for it goes, and what an earlier delivery left.
-      const isThis = (held: string): boolean => held === version
-      return await steady(signal, () => files.remove(tenant, id, isThis, event.document.blob))
-    }
+    // Nothing of it is shown any more: what was uploaded for it goes, and what an earlier delivery left.
+    if (isOver(known, version)) return await steady(signal, () => dropIfOver(source, event))
     if (isDone(known, version, deps.build)) return
     // Whatever brings it again, a replay, a redelivery or a new build: it is on its way, and no sweep may take its points.
     const { latest } = known ?? {}
