@@ -1,6 +1,8 @@
 import { fire, PORTS } from './faults.ts'
 import type { World } from './world.ts'
 
+const HOUR = 60 * 60 * 1000
+const DAY = 24 * HOUR
 const PAUSE_MS = 4_000
 
 /** What befalls the system as a whole, until `isOver`. Which of it, and how often, is the seed's. */
@@ -32,10 +34,34 @@ export async function disturb(world: World, isOver: () => boolean): Promise<void
   ]
   // Each seed has its own few kinds, so that each kind also comes often.
   const own = disasters.filter(() => random() < 0.5)
+  if (random() < 0.15) own.push(once(() => longOutage(world)))
   if (own.length === 0 || random() < 0.1) return
   while (!isOver()) {
     await time.clock.sleep(random() * 2 * PAUSE_MS)
     if (!isOver()) await pick(own)()
+  }
+}
+
+/** No embedder for longer than chunks are kept. */
+async function longOutage(world: World): Promise<void> {
+  const { time, faults, stores, consumers } = world
+  fire(faults.fired, 'chunks expired')
+  time.trace('no embedder for a week')
+  for (const replica of consumers) if (replica.kind === 'embedder') world.crash(replica, 8 * DAY)
+  await time.clock.sleep(time.random() * 10_000)
+  time.skip((6 + time.random()) * DAY)
+  await time.clock.sleep(2 * HOUR)
+  time.skip(DAY)
+  if (await world.isIdle('connector')) await stores.log.maintain()
+  time.skip(DAY)
+}
+
+function once(act: () => Promise<void>): () => Promise<void> {
+  let done = false
+  return async () => {
+    if (done) return
+    done = true
+    await act()
   }
 }
 

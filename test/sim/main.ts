@@ -3,6 +3,7 @@ import { parseArgs } from 'node:util'
 import { formatCounts } from '../oracle/facts.ts'
 import { PLANTED } from './planted.ts'
 import { runSeeds } from './run.ts'
+import { logger } from './services.ts'
 import { simulate } from './simulate.ts'
 
 /**
@@ -36,6 +37,7 @@ else await run()
 
 async function trace(seed: number): Promise<void> {
   const plant = values.plant === undefined ? {} : PLANTED[values.plant as keyof typeof PLANTED]
+  logger.level = 'warn'
   const { verdict, facts, hash } = await simulate(seed, { plant, print: say })
   for (const fact of facts) say(JSON.stringify(fact))
   for (const violation of verdict.violations) say(violation)

@@ -24,7 +24,8 @@ const MAX_PART_BYTES = 420
 
 /** Of all seeds of this process: nothing in a run depends on them. */
 const metrics = createMetrics()
-const logger = createLogger('silent', 'simulation')
+/** Its level is raised where someone looks on. */
+export const logger = createLogger('silent', 'simulation')
 const prompt = loadPrompt(new URL('../../prompts/answer.v1.md', import.meta.url))
 const trace = { traceparent: `00-${'1'.padStart(32, '0')}-${'1'.padStart(16, '0')}-01`, traceId: '1' }
 const tracing: Tracing = {

@@ -37,7 +37,7 @@ export async function simulate(
   const { time, faults, facts } = world
   const docs = documentsOf(world)
   const readers = createReaders(world)
-  await waitFor(world, 'the run', live(world, docs, readers), 60 * MINUTE)
+  await waitFor(world, 'the run', live(world, docs, readers), 30 * DAY)
   faults.cease()
   await waitFor(world, 'settling', settle(world, docs, readers), SETTLE_LIMIT_MS)
   await waitFor(world, 'sweeping', sweep(world, docs), 400 * DAY)

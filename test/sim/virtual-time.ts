@@ -86,7 +86,7 @@ export function createVirtualTime(seed: number, print: ((line: string) => void) 
       }
     },
     skip(ms) {
-      now += ms
+      now += Math.round(ms)
     },
     trace(line) {
       const told = `${now - START_MS} ${line}`
