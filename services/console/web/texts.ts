@@ -12,6 +12,8 @@ export const texts = {
   close: 'Close',
   dismiss: 'Dismiss',
   conversation: 'Conversation',
+  pageFailed: 'This page failed. What you added is safe on the server: load the page again.',
+  reload: 'Load the page again',
 
   ask: 'Your question',
   askPlaceholder: 'Ask your documents',
@@ -47,8 +49,12 @@ export const texts = {
   quoted: 'Put together by a program from sentences quoted word for word. No language model wrote it.',
   notFresh:
     'Some of what was just added was not searchable yet when this was answered. Ask again in a moment.',
-  screened:
-    'A source of this answer holds text that looks like instructions or active content. It was treated as text only.',
+  /** By what the first screen says of a document. */
+  screened: {
+    injection:
+      'A source of this answer holds words that look like instructions to an AI. They were taken as text only.',
+    unsafe: 'A source of this answer holds active content, such as a script. It was taken as text only.',
+  },
   abstained:
     'No answer was found in the documents. Add a document that holds it, or put the question in other words.',
   supported: 'Supported by the sources',
@@ -78,8 +84,8 @@ export const texts = {
 
   counts: (documents: number, passages: number) =>
     `${count(documents, 'document')} searchable, ${count(passages, 'passage')}`,
-  find: 'Find by name, or press Enter to search inside',
-  findLabel: 'Find documents',
+  find: 'Name, or words inside',
+  findLabel: 'Find documents by name; Enter searches inside them',
   anyState: 'Any state',
   stateLabel: 'State',
   noneMatch: 'No document matches. Press Enter to search inside all of them.',

@@ -19,6 +19,8 @@ interface TextItem {
   readonly height: number
 }
 
+/** Drawn finer than most screens show, so that small print stays sharp. */
+const MIN_PIXELS = 2
 /** Of words that run on over a page's end, so many letters and digits at either end of them are looked for. */
 const MIN_KEY_CHARS = 24
 
@@ -47,7 +49,7 @@ export async function drawPage(
   widthPx: number,
 ): Promise<void> {
   const { width } = page.getViewport({ scale: 1 })
-  const viewport = page.getViewport({ scale: (widthPx / width) * devicePixelRatio })
+  const viewport = page.getViewport({ scale: (widthPx / width) * Math.max(devicePixelRatio, MIN_PIXELS) })
   canvas.width = Math.floor(viewport.width)
   canvas.height = Math.floor(viewport.height)
   await page.render({ canvas, viewport }).promise

@@ -28,7 +28,8 @@ export function segmentsOf(answer: string, citations: readonly Citation[]): Segm
   return segments
 }
 
-/** The sentences of a text that is still written, without the one that is not ended. */
-export function endedSentences(text: string): string[] {
+/** The sentences of an answer that is still written, without its markers and without the one that is not ended. */
+export function endedSentences(answer: string): string[] {
+  const text = answer.replaceAll(MARKER, '')
   return text.match(/[^.!?\n]+(?:[.!?]+(?=\s)|\n)/g)?.map((sentence) => sentence.trim()) ?? []
 }

@@ -3,6 +3,7 @@ import { useEffect, useEffectEvent, useRef, useState } from 'react'
 import type { Api } from '../lib/api.ts'
 import { drawPage, findOnPage, openPdf } from '../lib/pdf.ts'
 import type { Box } from '../lib/pdf.ts'
+import { centre } from '../lib/scroll.ts'
 import { texts } from '../texts.ts'
 
 interface PdfPageProps {
@@ -70,7 +71,7 @@ export default function PdfPage({ api, documentId, version, page, quote, onFailu
     }
   }, [pdf, shown, page, quote])
 
-  useEffect(() => firstBox.current?.scrollIntoView({ block: 'center' }), [boxes])
+  useEffect(() => centre(firstBox.current), [boxes])
 
   return (
     <>

@@ -6,6 +6,7 @@ import type { Api } from '../lib/api.ts'
 import { toFailure } from '../lib/failure.ts'
 import type { Failure } from '../lib/failure.ts'
 import { texts } from '../texts.ts'
+import { ErrorBoundary } from './error-boundary.tsx'
 import { DownloadIcon } from './icons.tsx'
 import { Problem } from './problem.tsx'
 import { SourceText } from './source-text.tsx'
@@ -70,7 +71,7 @@ interface OpenedProps extends SourcePanelProps {
 
 function Opened({ api, target, source, isNewer }: OpenedProps) {
   const page = isNewer ? null : target.page
-  const isPdf = source.contentType?.startsWith('application/pdf') ?? false
+  const isPdf = looksLikePdf(source.contentType, target.documentId)
   const [view, setView] = useState<'page' | 'text'>(isPdf && page !== null ? 'page' : 'text')
   const [failure, setFailure] = useState<Failure | null>(null)
 
@@ -113,19 +114,28 @@ function Opened({ api, target, source, isNewer }: OpenedProps) {
         </p>
       )}
       {view === 'page' ? (
-        <Suspense fallback={<p className="working">{texts.loading}</p>}>
-          <PdfPage
-            api={api}
-            documentId={target.documentId}
-            version={source.version}
-            page={page ?? 1}
-            quote={source.marked === null ? null : source.text.slice(...source.marked)}
-            onFailure={() => setView('text')}
-          />
-        </Suspense>
+        <ErrorBoundary fallback={<SourceText text={source.text} marked={source.marked} />}>
+          <Suspense fallback={<p className="working">{texts.loading}</p>}>
+            <PdfPage
+              api={api}
+              documentId={target.documentId}
+              version={source.version}
+              page={page ?? 1}
+              quote={source.marked === null ? null : source.text.slice(...source.marked)}
+              onFailure={() => setView('text')}
+            />
+          </Suspense>
+        </ErrorBoundary>
       ) : (
         <SourceText text={source.text} marked={source.marked} />
       )}
     </>
   )
+}
+
+/** A type that says nothing leaves it to the name. What is none after all shows its text. */
+function looksLikePdf(contentType: string | null, id: string): boolean {
+  return contentType?.startsWith('application/octet-stream')
+    ? /\.pdf$/i.test(id)
+    : (contentType?.startsWith('application/pdf') ?? false)
 }

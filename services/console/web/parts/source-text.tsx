@@ -1,4 +1,5 @@
 import { useEffect, useRef, useState } from 'react'
+import { centre } from '../lib/scroll.ts'
 import { texts } from '../texts.ts'
 
 interface SourceTextProps {
@@ -17,7 +18,7 @@ export function SourceText({ text, marked }: SourceTextProps) {
   const [to, setTo] = useState(() => lineAfter(text, end + AROUND))
   const mark = useRef<HTMLElement>(null)
 
-  useEffect(() => mark.current?.scrollIntoView({ block: 'center' }), [])
+  useEffect(() => centre(mark.current), [])
 
   return (
     // What scrolls can be scrolled by keys.

@@ -88,7 +88,14 @@ function Remarks({ facts: { abstained, fresh, guard } }: { readonly facts: Answe
     <>
       {abstained && <p className="aside">{texts.abstained}</p>}
       {!fresh && <p className="aside">{texts.notFresh}</p>}
-      {guard.some((verdict) => verdict.startsWith('document:')) && <p className="aside">{texts.screened}</p>}
+      {Object.entries(texts.screened).map(
+        ([kind, text]) =>
+          guard.some((verdict) => verdict.startsWith(`document:${kind}:`)) && (
+            <p key={kind} className="aside">
+              {text}
+            </p>
+          ),
+      )}
     </>
   )
 }
