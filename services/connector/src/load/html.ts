@@ -3,23 +3,13 @@ import { isTag, isText } from 'domhandler'
 import type { AnyNode, Element } from 'domhandler'
 
 import { decodeText } from './charset.ts'
-import { createDocumentBuilder } from './document.ts'
+import { createDocumentBuilder, cutHeading } from './document.ts'
 import type { DocumentBuilder, LoadedDocument, LoadInput } from './document.ts'
+import { lenientFrame, strictFrame } from './html-frame.ts'
+import type { Frame } from './html-frame.ts'
+import { normalizeText } from './normalize.ts'
 import { tableText } from './tables.ts'
 import type { Cell } from './tables.ts'
-
-/** Not content: what a browser does not show as text, and what is there to find one's way. */
-const SKIPPED = new Set(
-  (
-    'head script style noscript template nav footer svg math canvas iframe object embed audio video map ' +
-    'button select option input textarea datalist dialog menu'
-  ).split(' '),
-)
-const SKIPPED_ROLES = new Set(['navigation', 'banner', 'contentinfo', 'search', 'menu', 'menubar', 'toolbar'])
-/** Names that pages commonly give to their furniture, as a whole word of class or id. */
-const FURNITURE =
-  /(?:^|[\s_-])(?:nav(?:bar|box|igation)?|menu|sidebar|breadcrumbs?|cookie(?:-?(?:banner|notice))?|mw-editsection|mw-jump-link|noprint|printfooter|catlinks|site-?footer|skip-?link)(?=$|[\s_-])/iu
-const HIDDEN_STYLE = /display\s*:\s*none|visibility\s*:\s*hidden/iu
 
 const INLINE = new Set(
   (
@@ -34,10 +24,29 @@ const INLINE = new Set(
  */
 export async function loadHtml({ bytes, charset, limits }: LoadInput): Promise<LoadedDocument> {
   const page = parse(decodeText(bytes, charset, true))
-  const builder = createDocumentBuilder(limits)
   const { main, articles, title, language } = landmarks(page)
-  addNode(builder, main ?? (articles.length === 1 ? articles[0] : undefined) ?? page)
-  return builder.finish({ title, language })
+  const content = main ?? (articles.length === 1 ? articles[0] : undefined)
+  const frames = [strictFrame(content ?? page, { menus: content === undefined }), lenientFrame()]
+  for (const [i, frame] of frames.entries()) {
+    const builder = createDocumentBuilder(limits)
+    addNode(builder, content ?? page, frame)
+    // A page that is all menu, by its names or in truth, is read for what it has.
+    if (builder.last === null && i === 0) continue
+    const document = builder.finish({ language })
+    return { ...document, title: pageTitle(title, document.title) ?? document.title }
+  }
+  throw new Error('unreachable')
+}
+
+/** A page's title without the name of its site, where its first heading tells the two apart. */
+function pageTitle(title: string | null, heading: string | null): string | null {
+  const given = normalizeText(title ?? '')
+    .replace(/\s+/gu, ' ')
+    .trim()
+  if (given === '') return null
+  const site =
+    heading !== null && given.startsWith(heading) && /^\s*[-–—|·:»]\s/u.test(given.slice(heading.length))
+  return site ? heading : cutHeading(given)
 }
 
 /** What tells a page's content from its frame. One walk of ours: selectors take quadratic time on a flat page. */
@@ -67,7 +76,7 @@ function textContent(element: Element): string {
 /** Adds the text of a fragment, such as the HTML that stands in a Markdown file; false where it has none. */
 export function addHtmlFragment(builder: DocumentBuilder, html: string): boolean {
   const { last } = builder
-  addNode(builder, parse(html))
+  addNode(builder, parse(html), lenientFrame())
   return builder.last !== last
 }
 
@@ -78,6 +87,7 @@ function parse(html: string): AnyNode {
 
 interface Walk {
   readonly builder: DocumentBuilder
+  readonly frame: Frame
   /** Text of the block that is being read. */
   line: string[]
   kind: 'paragraph' | 'list' | 'code' | 'quote'
@@ -88,9 +98,10 @@ interface Walk {
 }
 
 /** Depth first without recursion: a page can nest deeper than the stack. */
-function addNode(builder: DocumentBuilder, root: AnyNode): void {
+function addNode(builder: DocumentBuilder, root: AnyNode, frame: Frame): void {
   const walk: Walk = {
     builder,
+    frame,
     line: [],
     kind: 'paragraph',
     preformatted: 0,
@@ -107,11 +118,11 @@ function addNode(builder: DocumentBuilder, root: AnyNode): void {
     if (isText(next)) walk.line.push(next.data)
     if (!('children' in next)) continue
     if (isTag(next)) {
-      if (isSkipped(next)) continue
+      if (frame.isSkipped(next) || isPermalink(next)) continue
       if (next.name === 'table' && !isLayout(next)) {
         flush(walk)
-        const { caption, rows } = tableCells(next)
-        builder.add('paragraph', caption.replace(/\s+/gu, ' '))
+        const { caption, rows } = tableCells(next, frame)
+        builder.add('paragraph', caption.replace(/[^\S\n]+/gu, ' ').replace(/\n\s+/gu, '\n'))
         builder.add('table', tableText(rows))
         continue
       }
@@ -179,12 +190,8 @@ function flush(walk: Walk): void {
   walk.builder.add('paragraph', text)
 }
 
-function isSkipped({ name, attribs }: Element): boolean {
-  if (SKIPPED.has(name) || 'hidden' in attribs || attribs['aria-hidden'] === 'true') return true
-  if (SKIPPED_ROLES.has(attribs['role'] ?? '') || HIDDEN_STYLE.test(attribs['style'] ?? '')) return true
-  if (name === 'body' || name === 'html' || name === 'main') return false
-  return FURNITURE.test(attribs['class'] ?? '') || FURNITURE.test(attribs['id'] ?? '')
-}
+/** Rows of a table that tell how many columns it has. */
+const MAX_LOOKED_AT = 100
 
 const LAYOUT_PARTS = new Set([
   'table',
@@ -200,19 +207,29 @@ const LAYOUT_PARTS = new Set([
   'article',
 ])
 
-/** A table that holds headings, sections or tables lays out a page: its cells are read as blocks. */
+/** A table that holds headings, sections or tables, or has one column, lays out a page: its cells are read as blocks. */
 function isLayout(table: Element): boolean {
   const stack: AnyNode[] = [...table.children]
+  let cells = 0
+  let most = 0
   for (let node = stack.pop(); node !== undefined; node = stack.pop()) {
     if (!isTag(node)) continue
     if (LAYOUT_PARTS.has(node.name)) return true
+    if (node.name === 'tr') cells = 0
+    if (node.name === 'td' || node.name === 'th') most = Math.max(most, ++cells)
     for (const child of node.children) stack.push(child)
   }
-  return false
+  return most < 2
+}
+
+/** The sign beside a heading that links to it. */
+function isPermalink({ name, attribs, children: [only, ...others] }: Element): boolean {
+  if (name !== 'a' || !attribs['href']?.includes('#') || others.length > 0) return false
+  return only !== undefined && isText(only) && /^\s*[#¶§🔗]\s*$/u.test(only.data)
 }
 
 /** The cells of a table and of those in it. What stands before the first cell is its caption. */
-function tableCells(table: Element): { caption: string; rows: Cell[][] } {
+function tableCells(table: Element, frame: Frame): { caption: string; rows: Cell[][] } {
   const rows: { text: string; columns: number; rows: number }[][] = []
   let caption = ''
   const say = (text: string) => {
@@ -223,7 +240,7 @@ function tableCells(table: Element): { caption: string; rows: Cell[][] } {
   const stack: AnyNode[] = [...table.children].reverse()
   for (let node = stack.pop(); node !== undefined; node = stack.pop()) {
     if (isText(node)) say(node.data)
-    if (!isTag(node) || isSkipped(node)) continue
+    if (!isTag(node) || frame.isSkipped(node)) continue
     const { name, attribs } = node
     if (name === 'tr') rows.push([])
     if (name === 'td' || name === 'th') {
@@ -234,5 +251,9 @@ function tableCells(table: Element): { caption: string; rows: Cell[][] } {
     else if (!INLINE.has(name)) say(' ')
     for (let i = node.children.length - 1; i >= 0; i--) stack.push(node.children[i]!)
   }
+  // A row of one cell before the columns begin is a title, not what the columns are called.
+  const columns = Math.max(0, ...rows.slice(0, MAX_LOOKED_AT).map((row) => row.length))
+  const first = columns > 1 ? rows.findIndex((row) => row.length > 1) : 0
+  for (const [title] of rows.splice(0, first)) caption += `\n${title?.text.trim() ?? ''}`
   return { caption, rows }
 }
