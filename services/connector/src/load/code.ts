@@ -9,7 +9,7 @@ import { normalizeText } from './normalize.ts'
 const CONTAINER =
   /^(?:class|interface|enum|record|struct|trait|object|namespace|module|protocol|extension|union|impl|mod|actor|message|service)\b/u
 /** Ends what stands above it, and belongs to it. */
-const CLOSING = /^(?:[)\]}]+[;,)]*|end\b.*|fi|done|esac|#endif\b.*)$/u
+const CLOSING = /^(?:\{|[)\]}]+[;,)]*|end\b.*|fi|done|esac|#endif\b.*)$/u
 /** A declaration's line is no longer; what is, was made by a machine. */
 const MAX_LINE_LENGTH = 300
 const TAB_WIDTH = 4

@@ -130,7 +130,7 @@ export function createDocumentBuilder(limits: LoadLimits): DocumentBuilder {
     last = { kind, text }
   }
   const enter = (level: number, text: string) => {
-    const heading = { level, text: cut(text) }
+    const heading = { level, text: cutHeading(text) }
     open = [...open.filter((outer) => outer.level < level), heading]
     path = open.map((each) => each.text)
     return heading
@@ -196,7 +196,7 @@ export function createDocumentBuilder(limits: LoadLimits): DocumentBuilder {
       return {
         // A combining mark after a line break cannot compose with it: joined blocks stay in NFC.
         text: parts.join(''),
-        title: given === '' ? (labels ? null : (firstTop?.text ?? null)) : cut(given),
+        title: given === '' ? (labels ? null : (firstTop?.text ?? null)) : cutHeading(given),
         blocks,
         pageStarts,
         language: language?.trim() || null,
@@ -218,6 +218,6 @@ function trimLines(text: string): string {
     .join('\n')
 }
 
-function cut(text: string): string {
+export function cutHeading(text: string): string {
   return text.length <= MAX_HEADING_LENGTH ? text : text.slice(0, MAX_HEADING_LENGTH).toWellFormed().trimEnd()
 }

@@ -49,10 +49,10 @@ function readRows(table: XmlNode, maxRows: number): { rows: SheetRow[]; merges: 
   let number = 0
   for (const row of rowsOf(table)) {
     const repeated = Math.max(Number(attribute(row, 'number-rows-repeated') ?? 1) || 1, 1)
-    const cells =
-      attribute(row, 'visibility') === 'collapse' ? new Map<number, string>() : readCells(row, number, merges)
-    const times = cells.size === 0 ? 0 : Math.min(repeated, MAX_REPEATS)
-    for (let i = 0; i < times; i++) rows.push({ number: number + i, cells })
+    const hidden = attribute(row, 'visibility') === 'collapse'
+    const cells = hidden ? new Map<number, string>() : readCells(row, number, merges)
+    const times = cells.size === 0 && !hidden ? 0 : Math.min(repeated, MAX_REPEATS)
+    for (let i = 0; i < times; i++) rows.push({ number: number + i, cells, hidden })
     if (rows.length > maxRows)
       throw loadFailure('too_large', `a sheet has more than ${maxRows} rows: publish it in parts`)
     number += repeated

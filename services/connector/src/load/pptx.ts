@@ -30,7 +30,8 @@ export async function loadPptx({ bytes, limits, budget }: LoadInput): Promise<Lo
     const target = main.relations.get(relation(slide) ?? '')?.target
     const part = target ? await readPart(archive, target) : null
     if (!part || attribute(elements(part.xml)[0], 'show') === '0') continue
-    first ??= await addSlide(builder, archive, part)
+    const title = await addSlide(builder, archive, part)
+    first ??= title
   }
   const properties = await coreProperties(archive)
   return builder.finish({ title: properties.title ?? first, language: properties.language })

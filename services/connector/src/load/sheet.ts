@@ -5,6 +5,8 @@ import { addRecords } from './tables.ts'
 export interface SheetRow {
   readonly number: number
   readonly cells: ReadonlyMap<number, string>
+  /** Says nothing, but is no blank row either. */
+  readonly hidden?: boolean
 }
 
 /** A cell that covers the rows below it. */
@@ -27,12 +29,13 @@ export function addSheet(
   rows: readonly SheetRow[],
   merges: readonly Merge[],
 ): void {
-  const filled = copyDown(rows, merges).filter((row) => row.cells.size > 0)
-  if (filled.length === 0) return
+  const filled = copyDown(rows, merges).filter((row) => row.cells.size > 0 || row.hidden)
+  if (filled.every((row) => row.hidden)) return
   builder.heading(1, name)
   for (const table of tables(filled)) {
     let first = 0
-    while (first < table.length && table[first]!.cells.size === 1 && widest(table) > 1) {
+    // A line of text above a table, or alone.
+    while (table[first]?.cells.size === 1 && (widest(table) > 1 || table.length === 1)) {
       for (const text of table[first]!.cells.values()) builder.add('paragraph', text)
       first++
     }
@@ -66,7 +69,7 @@ function tables(rows: readonly SheetRow[]): SheetRow[][] {
     if (open && open.at(-1)!.number === row.number - 1) open.push(row)
     else found.push([row])
   }
-  return found
+  return found.map((each) => each.filter((row) => !row.hidden)).filter((each) => each.length > 0)
 }
 
 function widest(rows: readonly SheetRow[]): number {

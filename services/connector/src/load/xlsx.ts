@@ -147,7 +147,11 @@ function readSheet(
       if (shown.trim() !== '') cells.set(column, shown)
     },
   })
-  const shownRows = filtered ? rows : rows.filter((each) => !hiddenRows.has(each))
+  const shownRows = filtered
+    ? rows
+    : rows.map((each) =>
+        hiddenRows.has(each) ? { number: each.number, cells: new Map(), hidden: true } : each,
+      )
   const isShown = ([column]: readonly [number, string]) =>
     !hiddenColumns.some(([from, to]) => column >= from && column <= to)
   const shownCells = (each: SheetRow) =>
