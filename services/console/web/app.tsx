@@ -91,11 +91,12 @@ export function App() {
       </main>
       {panel.shown && (
         <SidePanel
-          key={panel.shown.kind}
+          key={panel.shown.kind === 'source' ? panel.shown.key : 'documents'}
           title={panel.shown.kind === 'documents' ? texts.documents : texts.source}
           covers={!wide}
           takesFocus={panel.takesFocus}
           onClose={panel.close}
+          onBack={panel.shown.kind === 'source' && panel.shown.back ? panel.showDocuments : null}
         >
           {panel.shown.kind === 'documents' ? (
             <DocumentsPanel
@@ -105,7 +106,7 @@ export function App() {
               onPassage={panel.openSource}
             />
           ) : (
-            <SourcePanel key={panel.shown.key} api={api} target={panel.shown.target} />
+            <SourcePanel api={api} target={panel.shown.target} />
           )}
         </SidePanel>
       )}

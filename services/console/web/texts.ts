@@ -84,7 +84,7 @@ export const texts = {
 
   counts: (documents: number, passages: number) =>
     `${count(documents, 'document')} searchable, ${count(passages, 'passage')}`,
-  find: 'Name, or words inside',
+  find: 'Name or content',
   findLabel: 'Find documents by name; Enter searches inside them',
   anyState: 'Any state',
   stateLabel: 'State',

@@ -13,7 +13,8 @@ export interface SourceTarget {
 
 export type Panel =
   | { readonly kind: 'documents' }
-  | { readonly kind: 'source'; readonly key: number; readonly target: SourceTarget }
+  /** `back`: it was opened from the documents, and gives way to them again. */
+  | { readonly kind: 'source'; readonly key: number; readonly target: SourceTarget; readonly back: boolean }
 
 /** The panel at the side. Whoever opened it gets the focus back when it closes. */
 export function usePanel(startsOpen: boolean) {
@@ -35,13 +36,17 @@ export function usePanel(startsOpen: boolean) {
       if (opener.current instanceof HTMLElement && opener.current.isConnected) opener.current.focus()
     })
   }
-  const openTarget = (target: SourceTarget) => show({ kind: 'source', key: nextKey.current++, target })
+  function openTarget(target: SourceTarget): void {
+    const within = Boolean(document.activeElement?.closest('aside'))
+    show({ kind: 'source', key: nextKey.current++, target, back: within && shown?.kind === 'documents' })
+  }
 
   return {
     shown,
     /** False for the panel that the page opens with. */
     takesFocus,
     close,
+    showDocuments: () => show({ kind: 'documents' }),
     toggleDocuments: () => (shown?.kind === 'documents' ? close() : show({ kind: 'documents' })),
     openSource: ({ documentId, version, title, page, start, end }: Place, quote: string) => {
       openTarget({ documentId, version, title, page, passage: { start, end, quote } })

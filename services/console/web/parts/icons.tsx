@@ -77,6 +77,16 @@ export const DropIcon = () => (
     <path d="M12 3.500c4 4.800 6 8.100 6 11a6 6 0 0 1-12 0c0-2.900 2-6.200 6-11z" />
   </Icon>
 )
+export const BackIcon = () => (
+  <Icon>
+    <path d="m14.500 5.500-6.500 6.500 6.500 6.500" />
+  </Icon>
+)
+export const ForwardIcon = () => (
+  <Icon>
+    <path d="m9.500 5.500 6.500 6.500-6.500 6.500" />
+  </Icon>
+)
 export const DownloadIcon = () => (
   <Icon>
     <path d="M12 4v11M7 11l5 5 5-5M5 20h14" />

@@ -4,6 +4,7 @@ import type { Api } from '../lib/api.ts'
 import { drawPage, findOnPage, openPdf } from '../lib/pdf.ts'
 import type { Box } from '../lib/pdf.ts'
 import { centre } from '../lib/scroll.ts'
+import { BackIcon, ForwardIcon } from './icons.tsx'
 import { texts } from '../texts.ts'
 
 interface PdfPageProps {
@@ -76,17 +77,26 @@ export default function PdfPage({ api, documentId, version, page, quote, onFailu
   return (
     <>
       <div className="row pages">
-        <button type="button" className="plain" disabled={shown <= 1} onClick={() => setShown(shown - 1)}>
-          {texts.previousPage}
+        <button
+          type="button"
+          className="plain square"
+          aria-label={texts.previousPage}
+          title={texts.previousPage}
+          disabled={shown <= 1}
+          onClick={() => setShown(shown - 1)}
+        >
+          <BackIcon />
         </button>
         <span role="status">{pdf ? texts.pageOf(shown, pdf.numPages) : texts.loading}</span>
         <button
           type="button"
-          className="plain"
+          className="plain square"
+          aria-label={texts.nextPage}
+          title={texts.nextPage}
           disabled={!pdf || shown >= pdf.numPages}
           onClick={() => setShown(shown + 1)}
         >
-          {texts.nextPage}
+          <ForwardIcon />
         </button>
       </div>
       {boxes?.length === 0 && quote !== null && shown === page && (

@@ -1,7 +1,7 @@
 import { useEffect, useRef } from 'react'
 import type { ReactNode } from 'react'
 import { texts } from '../texts.ts'
-import { CloseIcon } from './icons.tsx'
+import { BackIcon, CloseIcon } from './icons.tsx'
 
 interface SidePanelProps {
   readonly title: string
@@ -9,10 +9,12 @@ interface SidePanelProps {
   readonly covers: boolean
   readonly takesFocus: boolean
   readonly onClose: () => void
+  /** Null where there is nothing to go back to. */
+  readonly onBack: (() => void) | null
   readonly children: ReactNode
 }
 
-export function SidePanel({ title, covers, takesFocus, onClose, children }: SidePanelProps) {
+export function SidePanel({ title, covers, takesFocus, onClose, onBack, children }: SidePanelProps) {
   const heading = useRef<HTMLHeadingElement>(null)
 
   useEffect(() => {
@@ -35,6 +37,17 @@ export function SidePanel({ title, covers, takesFocus, onClose, children }: Side
       {...(covers ? { role: 'dialog', 'aria-modal': true } : {})}
     >
       <div className="panel-head">
+        {onBack && (
+          <button
+            type="button"
+            className="quiet square"
+            aria-label={texts.backToList}
+            title={texts.backToList}
+            onClick={onBack}
+          >
+            <BackIcon />
+          </button>
+        )}
         <h2 id="panel-title" ref={heading} tabIndex={-1}>
           {title}
         </h2>
