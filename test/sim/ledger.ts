@@ -1,4 +1,4 @@
-import { topics } from '@aquifer/contracts/topics'
+import { topics, VERSION_HEADER } from '@aquifer/contracts/topics'
 import { offlineSchemas } from '@aquifer/contracts/avro'
 import { parseVersion } from '@aquifer/contracts/version'
 import type { EventLog, NewRecord, Position as Place } from '@aquifer/event-log/port'
@@ -26,6 +26,9 @@ export function withLedger<T extends EventLog>(log: T, facts: Fact[], fired: Fir
       fire(fired, 'chunks dead-lettered')
       const { version } = await chunks.decode(record.value!)
       facts.push({ kind: 'deadLetter', position: parseVersion(version) })
+    } else if (topic === topics.documentsRetry.name) {
+      fire(fired, 'replayed')
+      facts.push({ kind: 'replayed', position: parseVersion(record.headers![VERSION_HEADER]!) })
     }
   }
 

@@ -29,7 +29,8 @@ export function createParser(random: () => number): ParsePool {
         end: match.index + match[0].length,
       }))
       const guard = { verdicts: [], action: 'allow' as const }
-      return { text, title, language: null, mediaType: contentType, pages: 0, chunks, guard }
+      const about = { language: null, fingerprint: null, mediaType: contentType, pages: 0 }
+      return { text, title, ...about, chunks, guard }
     },
     close: async () => {},
   }

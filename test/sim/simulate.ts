@@ -70,7 +70,7 @@ async function live(world: World, docs: readonly Doc[], readers: Readers): Promi
   const { random } = time
   const pick = <T>(from: readonly T[]): T => from[Math.floor(random() * from.length)]!
   const producers = createProducers(world)
-  const operator = createOperator(world)
+  const operator = createOperator(world, [...new Set(docs.map(({ tenant }) => tenant))])
   const writes = 6 + Math.floor(random() * 16)
   const deletesShare = pick([0, 0.15, 0.4])
   const pauseMs = pick([50, 1_000, 4_000])

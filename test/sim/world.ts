@@ -16,7 +16,7 @@ import type { VirtualTime } from './virtual-time.ts'
 /** A fault in the system itself, put in to see that it is found. */
 export interface Plant {
   readonly stores?: (stores: Stores) => Stores
-  /** Where an operator's replay goes; the retry topic unless told. */
+  /** Where an operator's replay goes; over the door unless told. */
   readonly replayTo?: (origin: { topic: string }) => string
 }
 

@@ -50,9 +50,11 @@ export function createSampler(deps: QueryDeps): Sampler {
       underWay.add(work)
     },
     async stop(deadlineMs) {
-      const timer = setTimeout(() => stopping.abort(new Error('the process is stopping')), deadlineMs)
+      const ended = new AbortController()
+      const giveUp = (): void => stopping.abort(new Error('the process is stopping'))
+      deps.clock.sleep(deadlineMs, ended.signal).then(giveUp, () => {})
       await Promise.all(underWay)
-      clearTimeout(timer)
+      ended.abort()
     },
   }
 }
