@@ -1,5 +1,8 @@
 import { documentRoutes } from '@aquifer/connector/http'
 import { createConnectorService } from '@aquifer/connector/service'
+import { offlineSchemas } from '@aquifer/contracts/avro'
+import type { Schemas } from '@aquifer/contracts/avro'
+import type { Subject } from '@aquifer/contracts/topics'
 import { createEmbedderService } from '@aquifer/embedder/service'
 import { createQueryService } from '@aquifer/query/service'
 import { loadPrompt } from '@aquifer/query/prompt'
@@ -33,10 +36,21 @@ const tracing: Tracing = {
   shutdown: async () => {},
 }
 
+/** Codecs are made once, not once for each process that starts. */
+const codecs = new Map<Subject, unknown>()
+const schemas: Schemas = {
+  codec<S extends Subject>(subject: S) {
+    const codec = codecs.get(subject) ?? offlineSchemas.codec(subject)
+    codecs.set(subject, codec)
+    return codec as ReturnType<typeof offlineSchemas.codec<S>>
+  },
+}
+
 function commonDeps(process: Process, stores: Stores, time: VirtualTime) {
   const blobs = process.through('blobs', stores.blobs)
   return {
     log: process.throughLog(stores.log),
+    schemas,
     registry: process.through('registry', stores.registry),
     index: process.through('index', stores.index),
     embedder: process.through('embedder', createEmbedder()),

@@ -19,6 +19,9 @@ export interface SeedReport {
   readonly fired: readonly (readonly [string, number])[]
 }
 
+// Failures are made by the thousand, and nobody reads where.
+Error.stackTraceLimit = 0
+
 const { from, seeds, stride, plant } = workerData as WorkerTask
 const planted: Plant = plant === null ? {} : PLANTED[plant as keyof typeof PLANTED]
 
