@@ -186,6 +186,22 @@ else {
       }, 'appends use all four')
     })
 
+    test('partitions added while it runs: they are read, and counted, by whoever knew fewer a moment ago', async () => {
+      const log = await open({ timings: { ...TIMINGS, metadataMaxAgeMs: 600_000 } })
+      const topic = await create(log)
+      await log.append(topic, numbered('key', 1))
+      expect(await log.offsets(topic)).toHaveLength(1)
+      await admin.createPartitions({ topicPartitions: [{ topic, count: 3 }] })
+      const producer = foreign.producer({ createPartitioner: Partitioners.DefaultPartitioner })
+      await producer.connect()
+      await producer.send({ topic, messages: [{ partition: 2, key: 'new', value: 'new' }] })
+      await producer.disconnect()
+      expect((await log.read(topic, 2, 0, 1)).map(textOf)).toEqual(['new'])
+      await expect(log.read(topic, 3, 0, 1)).rejects.toMatchObject({ code: 'unknown_partition' })
+      await admin.createPartitions({ topicPartitions: [{ topic, count: 4 }] })
+      await until(async () => (await log.offsets(topic)).length === 4, 'all are counted')
+    })
+
     test('members of one group with different topics: each is handed its own', async () => {
       const [one, two] = [await open(), await open()]
       const group = randomUUID()

@@ -43,8 +43,8 @@ export interface ClientOptions {
 
 /** Connections of its own to every broker: a request that may wait on the broker holds up all that follow it on a connection. */
 export interface KafkaClient {
-  /** The node that leads each partition of the topic, -1 where none does. Throws `unknown_topic`, when it has not appeared for `graceMs`. */
-  leaders(topic: string, graceMs?: number): Promise<readonly number[]>
+  /** The node that leads each partition of the topic, -1 where none does. Throws `unknown_topic`, when it has not appeared for `graceMs`. An answer that is younger than `maxAgeMs` is given again. */
+  leaders(topic: string, graceMs?: number, maxAgeMs?: number): Promise<readonly number[]>
   /** Connected. */
   broker(nodeId: number): Promise<Broker>
   anyBroker(): Promise<Broker>
@@ -98,9 +98,13 @@ export function createClient({ address, clock, logger, timings }: ClientOptions)
     })
   }
 
-  async function leaders(topic: string, graceMs = UNKNOWN_TOPIC_GRACE_MS): Promise<readonly number[]> {
+  async function leaders(
+    topic: string,
+    graceMs = UNKNOWN_TOPIC_GRACE_MS,
+    maxAgeMs = timings.metadataMaxAgeMs,
+  ): Promise<readonly number[]> {
     const known = topics.get(topic)
-    if (known && clock.now() - known.readAtMs < timings.metadataMaxAgeMs) return known.leaders
+    if (known && clock.now() - known.readAtMs < maxAgeMs) return known.leaders
     const untilMs = clock.now() + graceMs
     for (;;) {
       try {

@@ -25,6 +25,11 @@ export function createReads(client: KafkaClient): KafkaReads {
     return await client.call(`look up ${topic}`, () => client.leaders(topic))
   }
 
+  /** As it is now, with partitions that were added a moment ago. */
+  async function lookAgain(topic: string): Promise<readonly number[]> {
+    return await client.call(`look up ${topic}`, () => client.leaders(topic, undefined, 0))
+  }
+
   async function leader(topic: string, partition: number): Promise<Broker> {
     const node = (await client.leaders(topic))[partition] ?? -1
     if (node < 0) throw new Error(`${topic}/${partition} has no leader`)
@@ -130,12 +135,14 @@ export function createReads(client: KafkaClient): KafkaReads {
       return (await listOffsets(topic, EARLIEST))[partition] ?? 0
     },
     async read(topic, partition, fromOffset, limit) {
-      const { length } = await leadersOf(topic)
+      const known = await leadersOf(topic)
+      const { length } = partition < known.length ? known : await lookAgain(topic)
       if (!(partition >= 0 && partition < length))
         throw invalid('unknown_partition', `topic ${topic} has ${length} partitions, no ${partition}`, 404)
       return await readFrom(topic, partition, Math.max(0, fromOffset), limit)
     },
     async offsets(topic) {
+      await lookAgain(topic)
       const { earliest, next } = await ends(topic)
       const first = await firstRecords(topic, earliest, next)
       return first.map((earliest, partition) => ({ partition, earliest, next: next[partition]! }))
