@@ -1,4 +1,4 @@
-import { rm, statfs, writeFile } from 'node:fs/promises'
+import { open, rm, statfs } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Fault, Stage } from './run-fault.ts'
 import { eventually } from './wait.ts'
@@ -6,13 +6,21 @@ import { portOf, redisCommand } from './world.ts'
 import type { World } from './world.ts'
 
 const LIMIT_MS = 60_000
-const MIB = 1024 * 1024
+const BLOCK_BYTES = 64 * 1024
 
-/** A file takes what room there is on the small disk, until what is asked for; it is removed afterwards. */
+/** A file takes all the room there is on the small disk but so much; returns what removes it. */
 async function fill({ smallDisk }: World, leaveBytes: number): Promise<() => Promise<void>> {
-  const { bavail, bsize } = await statfs(smallDisk!)
   const path = join(smallDisk!, 'filler')
-  await writeFile(path, Buffer.alloc(Math.max(0, bavail * bsize - leaveBytes)))
+  const { bavail, bsize } = await statfs(smallDisk!)
+  const file = await open(path, 'w')
+  try {
+    for (let left = bavail * bsize - leaveBytes; left > 0; left -= BLOCK_BYTES)
+      await file.write(Buffer.alloc(Math.min(left, BLOCK_BYTES)))
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error
+  } finally {
+    await file.close()
+  }
   return async () => await rm(path)
 }
 
@@ -79,7 +87,7 @@ export const ofParts: readonly Fault[] = [
     about: 'the disk of the broker is full (a tmpfs), so that it stops; it is started again with room',
     needs: { smallDisk: { of: 'kafka', sizeMb: 256 } },
     async run({ world, load }) {
-      const free = await fill(world, MIB / 8)
+      const free = await fill(world, 2 * BLOCK_BYTES)
       const broker = world.kafka.process!
       await eventually(LIMIT_MS, 'the broker stops', async () => broker.exitCode !== null)
       await load.aWhile()

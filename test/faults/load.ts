@@ -9,7 +9,6 @@ import { eventually } from './wait.ts'
 import { GROUPS, keyFor, TENANTS } from './world.ts'
 import type { World } from './world.ts'
 
-const DOCUMENTS_EACH = 40
 const WRITERS = 4
 const READERS = 3
 const MAX_PAUSE_MS = 120
@@ -49,10 +48,10 @@ export interface Load {
   stop(): Promise<void>
 }
 
-export function startLoad(world: World, facts: Fact[], random: () => number): Load {
+export function startLoad(world: World, facts: Fact[], random: () => number, documents: number): Load {
   const pick = <T>(from: readonly T[]): T => from[Math.floor(random() * from.length)]!
   const docs = TENANTS.flatMap((tenant) =>
-    Array.from({ length: DOCUMENTS_EACH }, (_, i) => ({ tenant, id: `plant/${i}` })),
+    Array.from({ length: documents / TENANTS.length }, (_, i) => ({ tenant, id: `plant/${i}` })),
   )
   const foreign = createForeignProducer(world.kafka.bootstrap)
   const counts: LoadCounts = {

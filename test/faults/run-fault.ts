@@ -42,23 +42,32 @@ export interface Outcome {
   readonly index: string
 }
 
-const WARM_UP = 60
-const FAULT_WITHIN = 60
-const AFTERWARDS = 60
+export interface Size {
+  readonly documents: number
+  /** Changes before a fault at least, changes within which it comes, and changes after it. */
+  readonly pace: number
+}
+
+const SIZE: Size = { documents: 80, pace: 60 }
 const FRESH = 8
 const RECOVERY_LIMIT_MS = 240_000
 const SETTLE_LIMIT_MS = 240_000
 const SWEEP_LIMIT_MS = 60_000
 
 /** One fault on a system of its own, under a load that the seed decides, and what the oracle says. Throws `PartMissing`. */
-export async function runFault(fault: Fault, seed: number, dir: string): Promise<Outcome> {
+export async function runFault(
+  fault: Fault,
+  seed: number,
+  dir: string,
+  { documents, pace }: Size = SIZE,
+): Promise<Outcome> {
   await mkdir(dir, { recursive: true })
   const random = seeded(seed)
   const world = await startWorld(dir, fault.needs ?? {})
   const facts: Fact[] = []
   let load: Load | null = null
   try {
-    load = startLoad(world, facts, random)
+    load = startLoad(world, facts, random, documents)
     let recoveryMs = 0
     const stage: Stage = {
       world,
@@ -68,10 +77,10 @@ export async function runFault(fault: Fault, seed: number, dir: string): Promise
         recoveryMs = Math.max(recoveryMs, await timeRecovery(load!, random))
       },
     }
-    await load.more(WARM_UP + Math.floor(random() * FAULT_WITHIN))
+    await load.more(pace + Math.floor(random() * pace))
     await fault.run(stage)
     await stage.recover()
-    await load.more(AFTERWARDS)
+    await load.more(pace)
     await load.stop()
     await settle(world, load, facts)
     const verdict = await judgeSwept(world, facts)
