@@ -2,6 +2,8 @@ import { randomUUID } from 'node:crypto'
 import { existsSync, mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { documentRoutes } from '@aquifer/connector/http'
+import { createFolderWatch } from '@aquifer/connector/watch-folder'
+import { openWatchState } from '@aquifer/connector/watch-state'
 import { consoleRoutes } from '@aquifer/console/http'
 import { openSchemas } from '@aquifer/contracts/schemas'
 import { topics } from '@aquifer/contracts/topics'
@@ -245,8 +247,22 @@ async function assemble(
     every(EXPIRE_EVERY_MS, 'dropping old answers', () => answers.expire(clock.now())),
     every(COMPACT_EVERY_MS, 'compacting the index', () => index.compact({ olderThanMs: 0 })),
   ]
+  const watch =
+    runs('connector') && config.watch.length > 0
+      ? createFolderWatch({
+          ...shared,
+          registry,
+          turns: stores.turns,
+          alsoDelete: () => generations.otherRegistries(),
+          state: openWatchState(join(config.dataDir, 'watch.db')),
+          folders: config.watch,
+          tenant: config.watchTenant,
+          access: config.watchAccess,
+        })
+      : null
   const consumers = [...(door ? [door.query] : []), ...(runs('evaluator') ? [evaluator] : [])]
   await Promise.all([generations, ...consumers].map((each) => each.start()))
+  watch?.start()
 
   return {
     url: http.url,
@@ -256,6 +272,7 @@ async function assemble(
       for (const timer of upkeep) clearInterval(timer)
       // The door first, so that nothing more is accepted; then the consumers, in the order of the way.
       await http.close(HTTP_DEADLINE_MS)
+      await watch?.stop()
       await generations.stop()
       await Promise.all(consumers.map((each) => each.stop()))
       await close()

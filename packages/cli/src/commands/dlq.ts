@@ -1,6 +1,7 @@
 import { Command, InvalidArgumentError } from 'commander'
 import { addClientOptions, call } from '../client.ts'
 import type { ClientOptions } from '../client.ts'
+import { cut, printable, table } from '../terminal.ts'
 
 interface Filters {
   readonly topic?: string
@@ -9,7 +10,7 @@ interface Filters {
   readonly until?: string
   readonly document?: string
 }
-type Options = ClientOptions & Filters & { readonly json?: boolean }
+type Options = ClientOptions & Filters
 
 interface DeadLetter {
   readonly id: string
@@ -38,9 +39,13 @@ const MAX_KEY = 48
 const MAX_MESSAGE = 80
 
 export function dlqCommand(): Command {
-  const dlq = new Command('dlq')
-    .description('Dead letters: records that were at fault, why, and putting them on their way again')
-    .exitOverride()
+  const dlq = new Command('dlq').description(
+    'Dead letters: records that were at fault, why, and putting them on their way again',
+  )
+  dlq.addHelpText(
+    'after',
+    '\nExamples:\n  aquifer dlq list --since 1h\n  aquifer dlq replay --cause too_large --since 2d --dry-run',
+  )
   dlq.addCommand(listCommand())
   dlq.addCommand(showCommand())
   dlq.addCommand(replayCommand())
@@ -48,7 +53,7 @@ export function dlqCommand(): Command {
 }
 
 function listCommand(): Command {
-  return addFilters(addClientOptions(new Command('list').exitOverride()))
+  return addFilters(addClientOptions(new Command('list')))
     .description('The newest ones first')
     .option('--limit <n>', 'at most so many', toCount, 50)
     .addHelpText(
@@ -85,7 +90,7 @@ function listCommand(): Command {
 }
 
 function showCommand(): Command {
-  return addClientOptions(new Command('show').exitOverride())
+  return addClientOptions(new Command('show'))
     .description('One of them: headers, where it came from, what it holds')
     .argument('<id>', 'topic/partition/offset, as list shows it')
     .addHelpText('after', '\nExample:\n  aquifer dlq show aquifer.documents.dlq/0/12')
@@ -116,7 +121,7 @@ function showCommand(): Command {
 }
 
 function replayCommand(): Command {
-  const command = addFilters(addClientOptions(new Command('replay').exitOverride()))
+  const command = addFilters(addClientOptions(new Command('replay')))
   return command
     .description('Put dead letters on their way again, each at the version it had: nothing newer is undone')
     .argument('[ids...]', 'topic/partition/offset, as list shows them')
@@ -178,7 +183,8 @@ async function replay(
 
 function tell({ json }: Options, result: Replayed & { dryRun: boolean }): void {
   if (json) return console.log(JSON.stringify(result))
-  for (const { id, code, message } of result.skipped) console.log(`skipped   ${id}: ${code}, ${message}`)
+  for (const { id, code, message } of result.skipped)
+    console.log(printable(`skipped   ${id}: ${code}, ${message}`))
   console.log(`${result.dryRun ? 'would replay' : 'replayed'}  ${result.replayed}`)
 }
 
@@ -220,24 +226,4 @@ function toCount(text: string): number {
 
 function at(cursor: string | undefined): { cursor?: string } {
   return cursor === undefined ? {} : { cursor }
-}
-
-/** Columns as wide as their widest cell, the last one as it is. */
-function table(rows: readonly (readonly string[])[]): string {
-  const cells = rows.map((row) => row.map(printable))
-  const widths = cells[0]!.map((_, column) => Math.max(...cells.map((row) => row[column]!.length)))
-  return cells
-    .map((row) =>
-      row.map((cell, column) => cell.padEnd(column < row.length - 1 ? widths[column]! + 2 : 0)).join(''),
-    )
-    .join('\n')
-}
-
-/** Whoever wrote a record chose these characters: none of them may steer the terminal. */
-function printable(text: string): string {
-  return text.replaceAll(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, '\uFFFD')
-}
-
-function cut(text: string, max: number): string {
-  return text.length > max ? `${text.slice(0, max - 1)}…` : text
 }

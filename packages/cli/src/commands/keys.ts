@@ -11,7 +11,12 @@ import { invalid } from '@aquifer/runtime/errors'
 const NAME_LENGTH = 12
 
 export function keysCommand(): Command {
-  const keys = new Command('keys').description('API keys of the file AQUIFER_API_KEYS').exitOverride()
+  const keys = new Command('keys')
+    .description('API keys: the file that AQUIFER_API_KEYS names')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  export AQUIFER_API_KEYS=keys.jsonl\n  aquifer keys add --tenant acme --groups staff\n  aquifer keys list',
+    )
   keys
     .command('add')
     .description('Make a key and print it, once')
@@ -19,6 +24,10 @@ export function keysCommand(): Command {
     .option('--groups <names>', 'groups that it reads with, comma-separated', '')
     .option('--roles <names>', 'admin, reader, operator; comma-separated', '')
     .option('--json', 'print JSON')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  aquifer keys add --tenant acme --groups staff,board\n  aquifer keys add --tenant acme --roles admin,operator',
+    )
     .action(
       async ({
         tenant,
@@ -49,6 +58,7 @@ export function keysCommand(): Command {
     .command('list')
     .description('Hash, tenant, groups and roles of each key')
     .option('--json', 'print JSON')
+    .addHelpText('after', '\nExample:\n  aquifer keys list')
     .action(({ json }: { json?: boolean }) => {
       for (const key of readKeys(keysFile())) {
         const line = `${key.sha256.slice(0, NAME_LENGTH)}  ${key.tenant}  groups=${key.groups.join(',') || '-'}  roles=${key.roles.join(',') || '-'}`
@@ -59,7 +69,9 @@ export function keysCommand(): Command {
     .command('revoke')
     .description('Take a key out; it counts from the next request on')
     .argument('<hash>', 'the first characters of its hash, as list shows them')
-    .action(async (hash: string) => {
+    .option('--json', 'print JSON')
+    .addHelpText('after', '\nExample:\n  aquifer keys revoke 3f1c9a0be55d')
+    .action(async (hash: string, { json }: { json?: boolean }) => {
       const path = keysFile()
       const all = readKeys(path)
       const matching = all.filter(({ sha256 }) => sha256.startsWith(hash.toLowerCase()))
@@ -69,7 +81,10 @@ export function keysCommand(): Command {
         path,
         all.filter((key) => key !== matching[0]),
       )
-      console.log(`revoked ${matching[0]!.sha256.slice(0, NAME_LENGTH)}`)
+      const { sha256, tenant } = matching[0]!
+      console.log(
+        json ? JSON.stringify({ revoked: sha256, tenant }) : `revoked ${sha256.slice(0, NAME_LENGTH)}`,
+      )
     })
   return keys
 }

@@ -8,7 +8,6 @@ import { createLogger } from '@aquifer/runtime/logger'
 import type { Logger } from '@aquifer/runtime/logger'
 import { SERVICES } from '../services.ts'
 import type { ServiceName } from '../services.ts'
-import { startSystem } from '../system.ts'
 import type { System } from '../system.ts'
 import { mediaTypeOf } from '../media-types.ts'
 
@@ -24,10 +23,23 @@ export function startCommand(): Command {
     )
     .description('Start the services, on the adapters that AQUIFER_* names; query serves every route')
     .option('--no-samples', 'do not index samples/ into a new data directory')
-    .action(async (named: ServiceName[], options: { samples: boolean }) => {
+    .option('--json', 'print JSON once it serves')
+    .addHelpText(
+      'after',
+      `
+It goes on until Ctrl-C or SIGTERM. docs/operating.md lists the variables.
+
+Examples:
+  aquifer start
+  AQUIFER_GENERATOR=openai:http://127.0.0.1:11434/v1#llama3.2 aquifer start
+  AQUIFER_PORT=8081 aquifer start embedder`,
+    )
+    .action(async (named: ServiceName[], options: { samples: boolean; json?: boolean }) => {
       const services = named.length > 0 ? named : SERVICES
       const config = readConfig(process.env, process.cwd())
       const logger = createLogger(config.logLevel, 'aquifer')
+      // Only this command needs all services and adapters: the others are to answer at once.
+      const { startSystem } = await import('../system.ts')
       const system = await startSystem({
         config,
         logger,
@@ -38,6 +50,8 @@ export function startCommand(): Command {
       if (system.isNew && options.samples)
         await publishSamples(system.url, config.apiKeys === undefined, logger)
       for (const warning of system.warnings) console.error(`WARNING: ${warning}`)
+      if (options.json)
+        return console.log(JSON.stringify({ url: system.url, services, warnings: system.warnings }))
       console.log(
         services.includes('query')
           ? greeting(system.url)
@@ -55,7 +69,7 @@ function greeting(url: string): string {
     'Ask:      npx -y pnpm@12 aquifer ask "What is a floor?"',
     `          ${ask}`,
     'Publish:  npx -y pnpm@12 aquifer publish README.md',
-    `API:      ${url}/openapi.json`,
+    `In a browser: ${url}/        every route: ${url}/reference`,
     '',
   ].join('\n')
 }
