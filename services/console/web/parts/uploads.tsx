@@ -13,7 +13,7 @@ export function Uploads({ uploads, onDismiss, onOpen }: UploadsProps) {
   if (uploads.length === 0) return null
   return (
     <section className="uploads" aria-label={texts.uploads}>
-      <ul role="status">
+      <ul aria-live="polite">
         {uploads.map((upload) => (
           <li key={upload.key} className={isBad(upload) ? 'bad' : undefined}>
             <span className="upload-mark">
@@ -25,14 +25,20 @@ export function Uploads({ uploads, onDismiss, onOpen }: UploadsProps) {
                 <span className="spinner" />
               )}
             </span>
-            {upload.state === 'indexed' && upload.id !== null ? (
-              <button type="button" className="link" onClick={() => onOpen({ id: upload.id!, title: null })}>
-                {upload.name}
-              </button>
-            ) : (
-              <span className="upload-name">{upload.name}</span>
-            )}
-            <span className="muted upload-state">{stepText(upload)}</span>
+            <div className="upload-text">
+              {upload.state === 'indexed' && upload.id !== null ? (
+                <button
+                  type="button"
+                  className="link"
+                  onClick={() => onOpen({ id: upload.id!, title: null })}
+                >
+                  {upload.name}
+                </button>
+              ) : (
+                <span>{upload.name}</span>
+              )}
+              <span className="muted">{stepText(upload)}</span>
+            </div>
             <button
               type="button"
               className="quiet square small"
