@@ -215,6 +215,19 @@ async function assemble(
     }
   }
 
+  const watch =
+    runs('connector') && config.watch.length > 0
+      ? createFolderWatch({
+          ...shared,
+          registry,
+          turns: stores.turns,
+          alsoDelete: () => generations.otherRegistries(),
+          state: openWatchState(join(config.dataDir, 'watch.db')),
+          folders: config.watch,
+          tenant: config.watchTenant,
+          access: config.watchAccess,
+        })
+      : null
   const http = await startHttp({
     host: config.host,
     port: config.port,
@@ -247,19 +260,6 @@ async function assemble(
     every(EXPIRE_EVERY_MS, 'dropping old answers', () => answers.expire(clock.now())),
     every(COMPACT_EVERY_MS, 'compacting the index', () => index.compact({ olderThanMs: 0 })),
   ]
-  const watch =
-    runs('connector') && config.watch.length > 0
-      ? createFolderWatch({
-          ...shared,
-          registry,
-          turns: stores.turns,
-          alsoDelete: () => generations.otherRegistries(),
-          state: openWatchState(join(config.dataDir, 'watch.db')),
-          folders: config.watch,
-          tenant: config.watchTenant,
-          access: config.watchAccess,
-        })
-      : null
   const consumers = [...(door ? [door.query] : []), ...(runs('evaluator') ? [evaluator] : [])]
   await Promise.all([generations, ...consumers].map((each) => each.start()))
   watch?.start()

@@ -32,6 +32,7 @@ describe('config', () => {
       sampleRate: 1,
       redactSampled: true,
       uriHosts: [],
+      watch: [],
     })
   })
 
@@ -45,6 +46,7 @@ describe('config', () => {
       sampleRate: 0.25,
       uriHosts: ['a.example'],
     })
+    expect(readConfig({ AQUIFER_WATCH: '/a, docs=/b' }, dir).watch).toEqual(['/a', 'docs=/b'])
     expect(readConfig({ AQUIFER_URI_HOSTS: 'a.example, b.example,' }, dir).uriHosts).toEqual([
       'a.example',
       'b.example',

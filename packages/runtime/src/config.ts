@@ -59,6 +59,14 @@ const schema = z.strictObject({
   embedThreads: whole(1, 64).optional(),
   /** Hosts that a document's https `uri` may name. */
   uriHosts: names.default([]),
+  /** Folders whose files are documents: `/path`, or `name=/path` for the prefix of their ids. */
+  watch: names.default([]),
+  watchTenant: z
+    .string()
+    .regex(/^[a-z0-9_-]{1,63}$/, 'expected a tenant, [a-z0-9_-]{1,63}')
+    .default('default'),
+  /** As the header Aquifer-Access: groups separated by commas, `*` for all. */
+  watchAccess: z.string().optional(),
   guardInjection: action.default('mark'),
   guardPersonalData: action.default('allow'),
   guardActiveContent: action.default('mark'),
