@@ -4,7 +4,7 @@ import type { AnyNode, Element } from 'domhandler'
 /** What a browser does not show as text. */
 const UNSHOWN = new Set(
   (
-    'head script style link meta noscript template svg math canvas iframe object embed audio video map select option ' +
+    'head title script style link meta noscript template svg math canvas iframe object embed audio video map select option ' +
     'input textarea datalist dialog'
   ).split(' '),
 )

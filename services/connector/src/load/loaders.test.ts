@@ -293,3 +293,73 @@ it('a PDF that unpacks to 100 MB of blanks: no_text', async () => {
   ])
   await expect(load(pdf, 'application/pdf')).rejects.toEqual(failure('no_text'))
 })
+
+describe('the layout of a PDF', () => {
+  it('words in columns with gaps between: a table; a mark behind a number is raised', async () => {
+    const row = (y: number, ...cells: string[]) => cells.map((text, i) => ({ text, x: 72 + i * 120, y }))
+    const pdf = makePdf([
+      [
+        { text: 'Some words before it end here.', y: 760 },
+        ...row(700, 'Country', 'Capital', 'People'),
+        ...row(684, 'Austria', 'Vienna', '8,935,112'),
+        { text: '2', x: 72 + 240 + 49, y: 689, size: 6 },
+        ...row(668, 'Vatican', 'Vatican City', '453'),
+        { text: 'And words after it.', y: 620 },
+      ],
+    ])
+    const { shown } = await load(pdf, 'application/pdf')
+    expect(shown).toEqual([
+      'paragraph: Some words before it end here.',
+      'table: | Country | Capital | People |\n| Austria | Vienna | 8,935,112² |\n| Vatican | Vatican City | 453 |',
+      'paragraph: And words after it.',
+    ])
+  })
+
+  it('a hyphen that is the word’s own: stays', async () => {
+    const pdf = makePdf([
+      [
+        { text: 'Tools for self-', y: 700 },
+        { text: 'publishing are a well-known mer-', y: 686 },
+        { text: 'cy, and so is the co-op, a co-', y: 672 },
+        { text: 'op of long standing.', y: 658 },
+      ],
+    ])
+    expect((await load(pdf, 'application/pdf')).text).toBe(
+      'Tools for self-publishing are a well-known mercy, and so is the co-op, a co-op of long standing.',
+    )
+  })
+
+  it('pages that differ in their number alone: are read', async () => {
+    const pdf = makePdf([1, 2, 3].map((i) => [{ text: `Ticket ${i} of 3`, y: 700 }]))
+    expect((await load(pdf, 'application/pdf')).text).toContain('Ticket 2 of 3')
+  })
+})
+
+describe('the furniture of a page', () => {
+  it('menus by their links, cookie bars, asides, permalinks: left out, also where no element names the content', async () => {
+    const links = Array.from({ length: 8 }, (_, i) => `<li><a href="/${i}">Topic ${i}</a></li>`).join('')
+    const { shown, title } = await load(
+      `<!doctype html><title>Tea | The shop</title><body><header><a href="/">Home</a></header><ul>${links}</ul>
+       <div id="CookieConsent">We use cookies</div><div class="cookie-notice">Accept</div><aside>Follow us</aside>
+       <h1>Tea<a href="#tea">#</a></h1><p>Tea is hot, and there are <a href="/a">many kinds</a> of it.</p>
+       <table><tr><td colspan="2">Kinds</td></tr><tr><th>Name</th><th>Colour</th></tr><tr><td rowspan="2">Assam</td><td>black</td></tr><tr><td>brown</td></tr></table>
+       <div role="contentinfo">Imprint</div></body>`,
+      'text/html',
+    )
+    expect(title).toBe('Tea')
+    expect(shown).toEqual([
+      'heading: Tea',
+      'paragraph: Tea is hot, and there are many kinds of it.',
+      'paragraph: Kinds',
+      'table: | Name | Colour |\n| Assam | black |\n| Assam | brown |',
+    ])
+  })
+
+  it('a page that is named a menu throughout: is read', async () => {
+    const { text } = await load(
+      '<!doctype html><body><div class="menu"><p>Soup</p></div></body>',
+      'text/html',
+    )
+    expect(text).toBe('Soup')
+  })
+})

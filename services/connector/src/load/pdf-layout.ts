@@ -24,9 +24,12 @@ export function paragraphs(pages: readonly (readonly Line[])[]): Paragraph[][] {
   const boldLevel = Math.min(Math.max(0, ...levels.values()) + 1, 6)
   const font = commonFont(pages, body)
   const whole = compounds(pages)
-  const running = runningLines(pages)
+  const heads = runningLines(pages)
+  const isRunning = (page: readonly Line[], i: number) => isEdge(page, i) && heads.has(mask(page[i]!.text))
+  // Pages of nothing else are a list of such lines, not a book with running heads.
+  const bare = pages.every((page) => page.every((_, i) => isRunning(page, i)))
   return pages.map((page) => {
-    const lines = page.filter((line, i) => !isEdge(page, i) || !running.has(mask(line.text)))
+    const lines = bare ? page : page.filter((_, i) => !isRunning(page, i))
     const tables = findTables(lines)
     const pitch = linePitch(lines)
     const found: { lines: Line[]; level: number; table: string | null }[] = []
@@ -45,7 +48,7 @@ export function paragraphs(pages: readonly (readonly Line[])[]): Paragraph[][] {
         open?.table === null &&
         before &&
         open.level === level &&
-        isStrong(before, font) === isStrong(line, font) &&
+        !changesFont(open.lines, line, font) &&
         !startsParagraph(before, line, pitch, level)
       if (joins) open.lines.push(line)
       else found.push({ lines: [line], level, table: null })
@@ -72,6 +75,13 @@ export function paragraphs(pages: readonly (readonly Line[])[]): Paragraph[][] {
 /** Set in one font, which is not the text's. */
 function isStrong(line: Line, font: string | null): boolean {
   return line.font !== null && line.font !== font
+}
+
+/** A heading in bold ends, or begins after a sentence's end; a line in italics within a sentence does neither. */
+function changesFont(open: readonly Line[], line: Line, font: string | null): boolean {
+  const before = open.at(-1)!
+  if (isStrong(before, font) === isStrong(line, font) || !/^[\p{Lu}\p{Lo}\d]/u.test(line.text)) return false
+  return isStrong(line, font) ? ENDS_SENTENCE.test(before.text) : open.every((each) => isStrong(each, font))
 }
 
 /** A line or two of another font than the text's, without an end of a sentence: a heading in bold. */

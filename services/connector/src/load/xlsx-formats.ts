@@ -32,7 +32,8 @@ export function createCellFormats(styles: XmlNode | null, date1904: boolean): Ce
       const number = Number(value)
       if (!Number.isFinite(number)) return value
       const pattern = patterns[style] ?? GENERAL
-      if (pattern === GENERAL) return format(GENERAL, number)
+      // A sheet rounds what has no format of its own to the width of its column; its value is what is meant.
+      if (pattern === GENERAL) return String(Number(number.toPrecision(15)))
       const dated = date1904 && /[ymdhs]/iu.test(pattern)
       return format(pattern, dated ? number + DAYS_TO_1904 : number, { throws: false }).trim()
     },
