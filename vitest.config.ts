@@ -9,6 +9,7 @@ export default defineConfig({
           include: [
             'packages/*/src/**/*.test.ts',
             'services/*/src/**/*.test.ts',
+            'services/console/web/**/*.test.ts',
             'test/*.test.ts',
             'test/regression/**/*.test.ts',
           ],

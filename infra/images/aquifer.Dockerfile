@@ -39,6 +39,7 @@ COPY --from=build --chown=10001:10001 /cache /cache
 COPY --from=build --chown=10001:10001 /data /data
 COPY --from=build --chown=10001:10001 /keys /keys
 COPY --from=build /aquifer /aquifer
+COPY --from=page /aquifer/services/console/dist /aquifer/services/console/dist
 WORKDIR /aquifer
 USER 10001:10001
 EXPOSE 8080

@@ -14,7 +14,8 @@ const DIGITS = 16
 export async function hashSources(): Promise<string> {
   const web = await readdir(join(ROOT, 'web'), { recursive: true, withFileTypes: true })
   const paths = web
-    .filter((entry) => entry.isFile())
+    // Tests are not part of the page, nor of images.
+    .filter((entry) => entry.isFile() && !entry.name.endsWith('.test.ts'))
     .map((entry) => relative(ROOT, join(entry.parentPath, entry.name)).replaceAll(sep, '/'))
     .concat('package.json', 'src/build.ts')
     .sort()

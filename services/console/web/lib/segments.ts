@@ -30,6 +30,6 @@ export function segmentsOf(answer: string, citations: readonly Citation[]): Segm
 
 /** The sentences of an answer that is still written, without its markers and without the one that is not ended. */
 export function endedSentences(answer: string): string[] {
-  const text = answer.replaceAll(MARKER, '')
-  return text.match(/[^.!?\n]+(?:[.!?]+(?=\s)|\n)/g)?.map((sentence) => sentence.trim()) ?? []
+  const parts = answer.replaceAll(MARKER, '').split(/(?<=[.!?])\s+|\n+/)
+  return parts.slice(0, -1).filter((sentence) => sentence.trim() !== '')
 }
