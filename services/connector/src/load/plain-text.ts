@@ -6,8 +6,34 @@ import { normalizeText } from './normalize.ts'
 const MAX_TITLE_LENGTH = 80
 
 /** Plain text: its lines stay as they are, blank lines part its paragraphs. */
-export async function loadPlainText({ bytes, charset, limits }: LoadInput): Promise<LoadedDocument> {
-  return plainDocument(decodeText(bytes, charset), limits)
+export async function loadPlainText({
+  bytes,
+  charset,
+  filename,
+  limits,
+}: LoadInput): Promise<LoadedDocument> {
+  const text = decodeText(bytes, charset)
+  return ASCIIDOC.test(filename ?? '') ? asciiDocument(text, limits) : plainDocument(text, limits)
+}
+
+const ASCIIDOC = /\.(?:adoc|asciidoc)$/iu
+
+/** AsciiDoc: its headings are known, the rest is as readable as it is written. */
+function asciiDocument(raw: string, limits: LoadInput['limits']): LoadedDocument {
+  const builder = createDocumentBuilder(limits)
+  let lines: string[] = []
+  const flush = () => {
+    builder.add('paragraph', lines.join('\n'))
+    lines = []
+  }
+  for (const line of normalizeText(raw).split('\n')) {
+    const heading = /^(={1,6})[^\S\n]+(\S.*)$/u.exec(line)
+    if (heading || line.trim() === '') flush()
+    if (heading) builder.heading(heading[1]!.length, heading[2]!)
+    else lines.push(line)
+  }
+  flush()
+  return builder.finish({})
 }
 
 export function plainDocument(raw: string, limits: LoadInput['limits']): LoadedDocument {
