@@ -9,6 +9,7 @@ import type { Authenticate, Identity } from './auth.ts'
 import { AquiferError, errorMessage, invalid, unavailable } from './errors.ts'
 import type { Logger } from './logger.ts'
 import type { Metrics } from './metrics.ts'
+import { describeApp } from './openapi.ts'
 import type { Trace, Tracing } from './tracing.ts'
 
 /** What every route finds on its context. */
@@ -46,7 +47,10 @@ class InvalidRequest extends AquiferError {
   }
 }
 
-const OPENAI_ROUTES = /^\/v1\/(?:chat\/|embeddings|models)/
+/** Under them errors have OpenAI's shape. */
+function isOpenAiRoute(path: string): boolean {
+  return /^\/v1\/(?:chat\/|embeddings|models)/.test(path)
+}
 
 /** An error as the edge tells it: problem+json, or OpenAI's shape under its own routes. Nothing internal gets out. */
 export function errorResponse(error: unknown, path: string, traceId: string): Response {
@@ -55,7 +59,7 @@ export function errorResponse(error: unknown, path: string, traceId: string): Re
   if (known.status === 401) headers['WWW-Authenticate'] = 'Bearer'
   // The rest of the body is not read, so nothing more can come on this connection.
   if (known.status === 413) headers['Connection'] = 'close'
-  if (OPENAI_ROUTES.test(path)) {
+  if (isOpenAiRoute(path)) {
     const type =
       known.status >= 500
         ? 'server_error'
@@ -218,15 +222,8 @@ function createApp(options: HttpOptions): Routes {
     '/v1/*',
     async (c, next) => await (c.req.path.startsWith('/v1/documents') ? next() : limit(c, next)),
   )
-  app.doc31('/openapi.json', {
-    openapi: '3.1.0',
-    info: {
-      title: 'Aquifer',
-      version: '0.1.0',
-      description: 'Event-streaming RAG: documents in, cited and scored answers out.',
-    },
-  })
   for (const routes of options.routes) app.route('/', routes)
+  describeApp(app, isOpenAiRoute)
   // What is served as a page to browsers comes before.
   app.get('/', (c) => c.text(options.welcome))
   app.notFound((c) =>

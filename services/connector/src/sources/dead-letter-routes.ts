@@ -95,6 +95,7 @@ const replayRoute = createRoute({
     body: {
       content: {
         'application/json': {
+          example: { selection: { topic: 'documents', cause: 'too_large' }, dryRun: true },
           schema: z
             .strictObject({
               ids: z.array(z.string()).min(1).max(MAX_IDS).optional(),

@@ -18,7 +18,13 @@ const evaluateRequest = z
     contexts: z.array(z.string().max(MAX_TEXT)).max(64),
     reference: z.string().max(MAX_TEXT).optional(),
   })
-  .openapi('EvaluateRequest')
+  .openapi('EvaluateRequest', {
+    example: {
+      question: 'What happened in 2020?',
+      answer: 'The wells fell dry.',
+      contexts: ['In 2020 all wells of the valley fell dry.'],
+    },
+  })
 
 const evaluateResponse = z
   .object({
@@ -59,6 +65,40 @@ const evaluateRoute = createRoute({
     200: json(evaluateResponse, 'Scores from 0 to 1, and each claim with the contexts that support it'),
   },
 })
+const shownEvaluation = z
+  .looseObject({
+    answerId: z.string(),
+    conversationId: z.string(),
+    results: z.array(
+      z.object({ name: z.string(), scoreValue: z.number(), scoreLabel: z.string().nullable() }),
+    ),
+    grounded: z.boolean(),
+    claims: z.array(
+      z.object({
+        start: z.number(),
+        end: z.number(),
+        score: z.number(),
+        supportedBy: z.array(z.string()),
+      }),
+    ),
+    evaluator: z.string(),
+    prompt: z.string(),
+    model: z.string(),
+    route: z.string(),
+    answeredAt: z.number(),
+    evaluatedAt: z.number(),
+    traceId: z.string(),
+  })
+  .openapi('Evaluation')
+const shownWindow = z
+  .looseObject({
+    from: z.string(),
+    group: z.string(),
+    answers: z.number(),
+    groundedShare: z.number(),
+    means: z.record(z.string(), z.number()),
+  })
+  .openapi('EvaluationWindow')
 const listRoute = createRoute({
   method: 'get',
   path: '/v1/evaluations',
@@ -73,7 +113,7 @@ const listRoute = createRoute({
   responses: {
     200: json(
       z.object({
-        evaluations: z.array(z.looseObject({})),
+        evaluations: z.array(shownEvaluation),
         cursor: z.string().optional(),
       }),
       'A page',
@@ -92,10 +132,7 @@ const summaryRoute = createRoute({
     }),
   },
   responses: {
-    200: json(
-      z.object({ windows: z.array(z.looseObject({ from: z.string() })), truncated: z.boolean() }),
-      'Newest window first',
-    ),
+    200: json(z.object({ windows: z.array(shownWindow), truncated: z.boolean() }), 'Newest window first'),
   },
 })
 

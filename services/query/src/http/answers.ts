@@ -21,6 +21,35 @@ const feedbackRoute = createRoute({
   responses: { 202: json(z.object({ feedbackId: z.string() }), 'Accepted') },
 })
 
+const passage = {
+  documentId: z.string(),
+  version: z.string(),
+  chunkId: z.string(),
+  title: z.string().nullable(),
+  page: z.number().nullable(),
+  start: z.number(),
+  end: z.number(),
+}
+/** The members that matter to most; there are more, and more come. */
+const keptAnswer = z
+  .looseObject({
+    answerId: z.string(),
+    conversationId: z.string(),
+    question: z.string(),
+    answer: z.string(),
+    abstained: z.boolean(),
+    evidence: z.array(z.looseObject({ ...passage, headings: z.array(z.string()), text: z.string() })),
+    citations: z.array(z.looseObject({ marker: z.string(), ...passage, quote: z.string() })),
+    prompt: z.string(),
+    model: z.string(),
+    groundedness: z.number().nullable(),
+    createdAt: z.number(),
+    traceId: z.string(),
+    evaluation: z.looseObject({ grounded: z.boolean() }).nullable(),
+    feedback: z.array(z.looseObject({ rating: z.number() })),
+  })
+  .openapi('KeptAnswer')
+
 const answerRoute = createRoute({
   method: 'get',
   path: '/v1/answers/{id}',
@@ -29,7 +58,7 @@ const answerRoute = createRoute({
   description:
     'Ranges of `evaluation.claims` are code points of `answer`. Where that is not the text that was scored, `claims` is empty and ' +
     '`evaluation.claimsOmitted` says why: `answer_redacted` (personal data was taken out before), `source_withdrawn` (`answer` is).',
-  responses: { 200: json(z.looseObject({ answerId: z.string() }), 'The answer') },
+  responses: { 200: json(keptAnswer, 'The answer') },
 })
 
 /** Stands where a text was whose document is deleted, or not the caller's to read. */
@@ -75,7 +104,7 @@ export function answersRoutes(deps: QueryDeps): Routes {
       const { tenant: _tenant, groups: _groups, ...shown } = await redactWithdrawn(registry, identity, answer)
       const said = shown.answer === answer.answer
       const scored = evaluation && withClaimsOf(evaluation, said)
-      return c.json({ ...shown, evaluation: scored, feedback } as { answerId: string }, 200)
+      return c.json({ ...shown, evaluation: scored, feedback } as never, 200)
     })
 }
 

@@ -14,7 +14,7 @@ import type { AnswerEvent, Question } from '../answer.ts'
 import type { QueryDeps } from '../deps.ts'
 import { readReceipts } from '../retrieve/wait.ts'
 import type { Sampler } from '../sample.ts'
-import { aquiferPart, body, chatRequest, json, MAX_QUERY_CHARS } from './schemas.ts'
+import { aquiferPart, body, chatRequest, MAX_QUERY_CHARS } from './schemas.ts'
 import type { AquiferPart, ChatRequest } from './schemas.ts'
 
 const KEEP_ALIVE_MS = 15_000
@@ -24,7 +24,25 @@ const MAX_ATTEMPTS = 3
 const HISTORY_MESSAGES = 20
 
 const completion = z
-  .looseObject({ id: z.string(), object: z.literal('chat.completion'), aquifer: aquiferPart })
+  .looseObject({
+    id: z.string(),
+    object: z.literal('chat.completion'),
+    created: z.number(),
+    model: z.string(),
+    choices: z.array(
+      z.looseObject({
+        index: z.number(),
+        message: z.looseObject({ role: z.literal('assistant'), content: z.string() }),
+        finish_reason: z.string(),
+      }),
+    ),
+    usage: z.object({
+      prompt_tokens: z.number(),
+      completion_tokens: z.number(),
+      total_tokens: z.number(),
+    }),
+    aquifer: aquiferPart,
+  })
   .openapi('ChatCompletion')
 
 const route = createRoute({
@@ -34,7 +52,12 @@ const route = createRoute({
   description:
     "OpenAI's shape, streaming (SSE) or not; the member `aquifer` carries what the answer rests on.",
   request: { body: body(chatRequest) },
-  responses: { 200: json(completion, 'The answer, or its stream of chunks') },
+  responses: {
+    200: {
+      description: 'The answer, or its stream of chunks',
+      content: { 'application/json': { schema: completion }, 'text/event-stream': { schema: z.string() } },
+    },
+  },
 })
 
 export function chatRoutes(deps: QueryDeps, sampler: Sampler): Routes {

@@ -4,25 +4,50 @@ import type { Routes } from '@aquifer/runtime/http'
 import type { QueryDeps } from '../deps.ts'
 import { body, embeddingsRequest, inspectRequest, json } from './schemas.ts'
 
+const vectors = z.object({
+  object: z.literal('list'),
+  data: z.array(
+    z.object({
+      object: z.string(),
+      index: z.number(),
+      /** Base64 of little-endian 32-bit floats where the request says so. */
+      embedding: z.union([z.array(z.number()), z.string()]),
+    }),
+  ),
+  model: z.string(),
+  usage: z.object({ prompt_tokens: z.number(), total_tokens: z.number() }),
+})
+const models = z.object({
+  object: z.literal('list'),
+  data: z.array(z.object({ id: z.string(), object: z.string(), created: z.number(), owned_by: z.string() })),
+})
+const range = { start: z.number(), end: z.number() }
+const findings = z.object({
+  injection: z.object({ score: z.number(), flagged: z.boolean(), kind: z.string().nullable() }),
+  personalData: z.array(z.object({ type: z.string(), ...range, score: z.number() })),
+  unsafe: z.array(z.object({ kind: z.string(), ...range })),
+  clean: z.string(),
+})
+
 const embeddingsRoute = createRoute({
   method: 'post',
   path: '/v1/embeddings',
   summary: 'Vectors of texts, by the embedder of the index',
   request: { body: body(embeddingsRequest) },
-  responses: { 200: json(z.looseObject({ object: z.literal('list') }), 'The vectors') },
+  responses: { 200: json(vectors, 'The vectors') },
 })
 const modelsRoute = createRoute({
   method: 'get',
   path: '/v1/models',
   summary: 'The generator and the embedder in use',
-  responses: { 200: json(z.looseObject({ object: z.literal('list') }), 'The models') },
+  responses: { 200: json(models, 'The models') },
 })
 const inspectRoute = createRoute({
   method: 'post',
   path: '/v1/inspect',
   summary: 'What the first screen finds in a text',
   request: { body: body(inspectRequest) },
-  responses: { 200: json(z.looseObject({ clean: z.string() }), 'The findings; ranges are code points') },
+  responses: { 200: json(findings, 'The findings; ranges are code points') },
 })
 
 export function openaiRoutes({ embedder, generator, guard }: QueryDeps): Routes {
@@ -69,6 +94,6 @@ export function openaiRoutes({ embedder, generator, guard }: QueryDeps): Routes 
     )
     .openapi(inspectRoute, async (c) => {
       const { text, as } = c.req.valid('json')
-      return c.json({ ...(await guard.inspect(text, as, c.req.raw.signal)) } as { clean: string }, 200)
+      return c.json({ ...(await guard.inspect(text, as, c.req.raw.signal)) } as z.infer<typeof findings>, 200)
     })
 }

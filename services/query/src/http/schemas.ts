@@ -16,7 +16,7 @@ export const searchRequest = z
     after: receipts,
     timeoutMs,
   })
-  .openapi('SearchRequest')
+  .openapi('SearchRequest', { example: { query: 'What is a floor?', limit: 3 } })
 
 const range = {
   documentId: z.string(),
@@ -81,7 +81,7 @@ export const chatRequest = z
       })
       .optional(),
   })
-  .openapi('ChatRequest')
+  .openapi('ChatRequest', { example: { messages: [{ role: 'user', content: 'What is a floor?' }] } })
 export type ChatRequest = z.infer<typeof chatRequest>
 
 const citation = z.object({ marker: z.string(), ...range, quote: z.string() })
@@ -112,7 +112,7 @@ export const embeddingsRequest = z
     model: z.string().optional(),
     encoding_format: z.enum(['float', 'base64']).default('float'),
   })
-  .openapi('EmbeddingsRequest')
+  .openapi('EmbeddingsRequest', { example: { input: ['What is a floor?'] } })
 
 export const feedbackRequest = z
   .strictObject({
@@ -122,11 +122,13 @@ export const feedbackRequest = z
     correction: z.string().max(8192).optional(),
     comment: z.string().max(8192).optional(),
   })
-  .openapi('FeedbackRequest')
+  .openapi('FeedbackRequest', {
+    example: { answerId: '0198c9a2-6f0e-7b71-9a53-1f1f9a3e7c55', rating: 1, comment: 'Just what I needed' },
+  })
 
 export const inspectRequest = z
   .strictObject({ text: z.string().max(256 * 1024), as: z.enum(['input', 'document', 'output']) })
-  .openapi('InspectRequest')
+  .openapi('InspectRequest', { example: { text: 'Mail jane.doe@example.org', as: 'input' } })
 
 /** Content of a response in OpenAPI. */
 export function json<S extends z.ZodType>(schema: S, description: string) {
