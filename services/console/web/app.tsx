@@ -5,7 +5,7 @@ import { useFileDrop } from './hooks/use-file-drop.ts'
 import { useMedia, useTheme } from './hooks/use-media.ts'
 import { usePanel } from './hooks/use-panel.ts'
 import { useUploads } from './hooks/use-uploads.ts'
-import { readKey, saveKey } from './lib/api-key.ts'
+import { apiKey } from './lib/api-key.ts'
 import { createApi } from './lib/api.ts'
 import { Composer } from './parts/composer.tsx'
 import { Conversation } from './parts/conversation.tsx'
@@ -19,13 +19,15 @@ import { SourcePanel } from './parts/source-panel.tsx'
 import { Uploads } from './parts/uploads.tsx'
 import { texts } from './texts.ts'
 
+/** More of them at once are the command line's work. */
+const MAX_FILES = 200
 /** Beside the conversation there is room for a panel; else it covers it. */
 const WIDE = '(min-width: 62rem)'
 
 export function App() {
   const [keyRound, setKeyRound] = useState(0)
   const [wantsKey, setWantsKey] = useState(false)
-  const api = useMemo(() => createApi({ read: readKey, missing: () => setWantsKey(true) }), [])
+  const api = useMemo(() => createApi({ read: apiKey.read, missing: () => setWantsKey(true) }), [])
   const documents = useDocuments(api, keyRound)
   const uploads = useUploads(api, documents.reload)
   const chat = useChat(api, uploads.receipts)
@@ -34,9 +36,11 @@ export function App() {
   const panel = usePanel(wide)
   const composer = useRef<HTMLTextAreaElement>(null)
   const [dropNotice, setDropNotice] = useState<string | null>(null)
-  const drop = useFileDrop(uploads.add, (folders) =>
-    setDropNotice(folders.map(texts.folder).join(' ') || null),
-  )
+  function addFiles(files: readonly File[]): void {
+    uploads.add(files.slice(0, MAX_FILES))
+    if (files.length > MAX_FILES) setDropNotice(texts.tooMany(MAX_FILES))
+  }
+  const drop = useFileDrop(addFiles, (folders) => setDropNotice(folders.map(texts.folder).join(' ') || null))
   const focusComposer = useCallback(() => composer.current?.focus(), [])
   const covered = panel.shown !== null && !wide
 
@@ -61,12 +65,17 @@ export function App() {
         }
       />
       <main inert={covered}>
-        <Notices api={api} extra={dropNotice} onDismissExtra={() => setDropNotice(null)} />
+        <Notices
+          api={api}
+          brief={!wide && chat.turns.length > 0}
+          extra={dropNotice}
+          onDismissExtra={() => setDropNotice(null)}
+        />
         {chat.turns.length === 0 ? (
           <Empty
             documents={documents}
             onAsk={chat.ask}
-            onFiles={uploads.add}
+            onFiles={addFiles}
             onKey={wantsKey ? null : () => setWantsKey(true)}
           />
         ) : (
@@ -79,14 +88,13 @@ export function App() {
           />
         )}
         <div className="dock">
-          <Uploads uploads={uploads.uploads} onDismiss={uploads.dismiss} onOpen={panel.openDocument} />
-          <Composer
-            ref={composer}
-            busy={chat.busy}
-            onAsk={chat.ask}
-            onStop={chat.stop}
-            onFiles={uploads.add}
+          <Uploads
+            uploads={uploads.uploads}
+            onDismiss={uploads.dismiss}
+            onClear={uploads.clear}
+            onOpen={panel.openDocument}
           />
+          <Composer ref={composer} busy={chat.busy} onAsk={chat.ask} onStop={chat.stop} onFiles={addFiles} />
         </div>
       </main>
       {panel.shown && (
@@ -101,6 +109,7 @@ export function App() {
           {panel.shown.kind === 'documents' ? (
             <DocumentsPanel
               api={api}
+              onKey={() => setWantsKey(true)}
               documents={documents}
               onOpen={panel.openDocument}
               onPassage={panel.openSource}
@@ -117,10 +126,10 @@ export function App() {
       )}
       {wantsKey && (
         <KeyDialog
-          refused={readKey() !== null}
+          refused={apiKey.read() !== null}
           onCancel={() => setWantsKey(false)}
           onKey={(key) => {
-            saveKey(key)
+            apiKey.write(key)
             setWantsKey(false)
             setKeyRound(keyRound + 1)
           }}

@@ -82,6 +82,9 @@ export const texts = {
   searchable: 'searchable',
   folder: (name: string) => `${name} is a folder. Add its files, or all of it with: aquifer publish`,
 
+  tooMany: (most: number) => `The first ${most} files are added. Add more with: aquifer publish`,
+  clear: 'Clear what is done',
+
   counts: (documents: number, passages: number) =>
     `${count(documents, 'document')} searchable, ${count(passages, 'passage')}`,
   find: 'Name or content',

@@ -1,4 +1,5 @@
 import { useEffect, useState, useSyncExternalStore } from 'react'
+import { createMemory } from '../lib/storage.ts'
 
 /** Whether a media query holds now. */
 export function useMedia(query: string): boolean {
@@ -26,12 +27,12 @@ export function useOnline(): boolean {
   )
 }
 
-const THEME = 'aquifer-theme'
+const theme = createMemory(() => localStorage, 'aquifer-theme')
 
 /** Light or dark: as the system has it, until somebody chooses; the choice is remembered. */
 export function useTheme(): { readonly dark: boolean; toggle: () => void } {
   const system = useMedia('(prefers-color-scheme: dark)')
-  const [chosen, setChosen] = useState(() => localStorage.getItem(THEME))
+  const [chosen, setChosen] = useState(() => theme.read())
   const dark = chosen === null ? system : chosen === 'dark'
 
   useEffect(() => {
@@ -42,7 +43,7 @@ export function useTheme(): { readonly dark: boolean; toggle: () => void } {
     dark,
     toggle: () => {
       const next = dark ? 'light' : 'dark'
-      localStorage.setItem(THEME, next)
+      theme.write(next)
       setChosen(next)
     },
   }

@@ -90,6 +90,8 @@ export function useUploads(api: Api, onSettled: () => void) {
       controllers.current.delete(key)
       setUploads((all) => all.filter((upload) => upload.key !== key))
     },
+    /** Takes off the list what is searchable. */
+    clear: () => setUploads((all) => all.filter(({ state }) => state !== 'indexed')),
     /** Of what is not searchable yet. */
     receipts: useCallback(
       () =>

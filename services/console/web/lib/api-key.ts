@@ -1,9 +1,4 @@
-const NAME = 'aquifer-api-key'
+import { createMemory } from './storage.ts'
 
 /** The API key, for as long as the tab is open. */
-export function readKey(): string | null {
-  return sessionStorage.getItem(NAME)
-}
-export function saveKey(key: string): void {
-  sessionStorage.setItem(NAME, key)
-}
+export const apiKey = createMemory(() => sessionStorage, 'aquifer-api-key')

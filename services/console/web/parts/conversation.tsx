@@ -27,7 +27,10 @@ export function Conversation({ api, turns, onRetry, onOpen, onKey }: Conversatio
   }, [turns.length])
   useEffect(() => {
     const element = scroller.current
-    if (element && follows.current) element.scrollTop = element.scrollHeight
+    const turn = element?.lastElementChild
+    // To the end, but not past the question: an answer is read from its beginning.
+    if (follows.current && element && turn instanceof HTMLElement)
+      element.scrollTop = Math.min(element.scrollHeight, turn.offsetTop)
   }, [turns])
 
   return (

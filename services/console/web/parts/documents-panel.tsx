@@ -11,6 +11,7 @@ import { Problem } from './problem.tsx'
 interface DocumentsPanelProps {
   readonly api: Api
   readonly documents: ReturnType<typeof useDocuments>
+  readonly onKey: () => void
   readonly onOpen: (document: ShownDocument) => void
   readonly onPassage: (place: Place, quote: string) => void
 }
@@ -18,7 +19,7 @@ interface DocumentsPanelProps {
 const STATES: readonly DocumentState[] = ['indexed', 'queued', 'failed', 'quarantined']
 
 /** All documents with their states; by name as one types, by what stands in them on Enter. */
-export function DocumentsPanel({ api, documents, onOpen, onPassage }: DocumentsPanelProps) {
+export function DocumentsPanel({ api, documents, onKey, onOpen, onPassage }: DocumentsPanelProps) {
   const [wanted, setWanted] = useState('')
   const [state, setState] = useState<DocumentState | ''>('')
   const [found, setFound] = useState<{ query: string; hits: readonly Passage[] } | null>(null)
@@ -74,7 +75,9 @@ export function DocumentsPanel({ api, documents, onOpen, onPassage }: DocumentsP
           ))}
         </select>
       </form>
-      {problem && <Problem failure={problem} onRetry={failure ? undefined : documents.reload} />}
+      {problem && (
+        <Problem failure={problem} onRetry={failure ? undefined : documents.reload} onKey={onKey} />
+      )}
       <p role="status" className="unseen">
         {said}
       </p>

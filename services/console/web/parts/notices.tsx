@@ -6,12 +6,14 @@ import { CloseIcon, WarnIcon } from './icons.tsx'
 
 interface NoticesProps {
   readonly api: Api
+  /** Little room: what stands for long is left out. */
+  readonly brief: boolean
   readonly extra: string | null
   readonly onDismissExtra: () => void
 }
 
 /** What people should know before they ask: no network, or a server that runs on makeshift parts. */
-export function Notices({ api, extra, onDismissExtra }: NoticesProps) {
+export function Notices({ api, brief, extra, onDismissExtra }: NoticesProps) {
   const online = useOnline()
   const [warnings, setWarnings] = useState<readonly string[]>([])
 
@@ -26,7 +28,7 @@ export function Notices({ api, extra, onDismissExtra }: NoticesProps) {
     <div role="status" className="notices">
       {!online && <Notice text={texts.offline} />}
       {extra && <Notice text={extra} onDismiss={onDismissExtra} />}
-      {warnings.map((warning) => (
+      {(brief ? [] : warnings).map((warning) => (
         <Notice
           key={warning}
           text={warning}

@@ -5,11 +5,12 @@ import { CheckIcon, CloseIcon, WarnIcon } from './icons.tsx'
 interface UploadsProps {
   readonly uploads: readonly Upload[]
   readonly onDismiss: (key: number) => void
+  readonly onClear: () => void
   readonly onOpen: (document: { id: string; title: null }) => void
 }
 
 /** Files on their way, until somebody takes them off the list. */
-export function Uploads({ uploads, onDismiss, onOpen }: UploadsProps) {
+export function Uploads({ uploads, onDismiss, onClear, onOpen }: UploadsProps) {
   if (uploads.length === 0) return null
   return (
     <section className="uploads" aria-label={texts.uploads}>
@@ -50,6 +51,11 @@ export function Uploads({ uploads, onDismiss, onOpen }: UploadsProps) {
           </li>
         ))}
       </ul>
+      {uploads.length > 2 && uploads.some(({ state }) => state === 'indexed') && (
+        <button type="button" className="link" onClick={onClear}>
+          {texts.clear}
+        </button>
+      )}
     </section>
   )
 }
