@@ -16,7 +16,7 @@ export function createSteppedClock() {
   }
   return {
     clock,
-    advance(ms: number): void {
+    advance: (ms: number): void => {
       now += ms
       for (const [wake, at] of sleeping) if (at <= now && sleeping.delete(wake)) wake()
     },

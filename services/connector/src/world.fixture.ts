@@ -173,3 +173,34 @@ export function avroDocument(id: string, content: string, more: Partial<Document
     ...more,
   })
 }
+
+/** Id, version, text, content type and filename. */
+export type ShownVersion = [
+  id: string,
+  version: string,
+  text: string,
+  contentType?: string,
+  filename?: string | null,
+]
+
+/** Makes a version visible, as the embedder would. */
+export async function showVersion(
+  { files, registry }: { files: DocumentFiles; registry: Registry },
+  ...[id, version, text, contentType = 'text/plain', filename = null]: ShownVersion
+): Promise<void> {
+  const key = { tenant: TENANT, documentId: id, version }
+  await files.putSource(key, { bytes: Buffer.from(text), upload: null, contentType, filename })
+  await files.putText(key, text)
+  await registry.flip(TENANT, id, {
+    version,
+    build: 'b',
+    chunks: 1,
+    title: null,
+    contentType,
+    access: null,
+    metadata: {},
+    guard: [],
+    publishedAt: 0,
+    indexedAt: 0,
+  })
+}

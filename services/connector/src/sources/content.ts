@@ -1,7 +1,7 @@
 import { Readable } from 'node:stream'
 import { MAX_INLINE_BYTES } from '@aquifer/contracts/topics'
 import type { Document } from '@aquifer/contracts/types'
-import { invalid } from '@aquifer/runtime/errors'
+import { AquiferError, invalid } from '@aquifer/runtime/errors'
 import type { Blobs } from '@aquifer/stores/blobs'
 import type { ConnectorLimits } from '../deps.ts'
 
@@ -24,18 +24,31 @@ export async function takeContent(
     if (done) return { content: Buffer.concat(head), blob: null }
     head.push(value)
     sizeBytes += value.length
-    if (sizeBytes > maxBytes)
-      throw invalid(
-        'content_too_large',
-        `a document has at most ${maxBytes} bytes (AQUIFER_MAX_DOCUMENT_BYTES)`,
-        413,
-      )
+    if (sizeBytes > maxBytes) throw tooLarge(maxBytes)
   }
   const key = `uploads/${tenant}/${name}`
   async function* all() {
     yield* head
     yield* chunks
   }
-  await blobs.put(key, Readable.from(all()), { maxBytes })
+  try {
+    await blobs.put(key, Readable.from(all()), { maxBytes })
+  } catch (error) {
+    // The store speaks of its keys.
+    throw error instanceof AquiferError && error.code === 'content_too_large' ? tooLarge(maxBytes) : error
+  }
   return { content: null, blob: key }
+}
+
+/** Refuses what says itself that it is too much, before any of it is read. */
+export function checkLength(contentLength: string | undefined, { maxDocumentBytes }: ConnectorLimits): void {
+  if (Number(contentLength ?? 0) > maxDocumentBytes) throw tooLarge(maxDocumentBytes)
+}
+
+function tooLarge(maxBytes: number) {
+  return invalid(
+    'content_too_large',
+    `a document has at most ${maxBytes} bytes (AQUIFER_MAX_DOCUMENT_BYTES)`,
+    413,
+  )
 }

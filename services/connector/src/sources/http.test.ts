@@ -21,7 +21,8 @@ import type { DocumentFiles } from '@aquifer/stores/document-files'
 import type { Registry } from '@aquifer/stores/registry'
 import { createMemoryRegistry } from '@aquifer/stores/registry-memory'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { documentsCodec, TENANT, until } from '../world.fixture.ts'
+import { documentsCodec, showVersion, TENANT, until } from '../world.fixture.ts'
+import type { ShownVersion } from '../world.fixture.ts'
 import { documentRoutes } from './http.ts'
 
 const MIB = 1024 * 1024
@@ -137,29 +138,7 @@ const codeOf = async (response: Response) => [
   ((await response.json()) as { code: string }).code,
 ]
 
-async function show(
-  id: string,
-  version: string,
-  text: string,
-  contentType = 'text/plain',
-  filename: string | null = null,
-): Promise<void> {
-  const key = { tenant: TENANT, documentId: id, version }
-  await files.putSource(key, { bytes: Buffer.from(text), upload: null, contentType, filename })
-  await files.putText(key, text)
-  await registry.flip(TENANT, id, {
-    version,
-    build: 'b',
-    chunks: 1,
-    title: null,
-    contentType,
-    access: null,
-    metadata: {},
-    guard: [],
-    publishedAt: 0,
-    indexedAt: 0,
-  })
-}
+const show = async (...version: ShownVersion) => await showVersion({ files, registry }, ...version)
 const versionOf = (receipt: string) => parseReceipt(receipt, TENANT).at as string
 async function receiptOf(response: Response): Promise<string> {
   expect(response.status).toBe(202)
@@ -285,6 +264,20 @@ describe('door: bodies', () => {
     expect(last.metadata).toEqual({ constructor: 'c' })
   })
 
+  test('one file of a form that is refused stops no other and is named', async () => {
+    await put('taken', 'x', { 'Aquifer-Access': 'hr' })
+    const body = new FormData()
+    for (const id of ['taken', 'free']) {
+      body.append('id', id)
+      body.append('file', new File([id], `${id}.txt`, { type: 'text/plain' }))
+    }
+    const response = await fetch(`${url}/v1/documents`, { method: 'POST', body })
+    expect([response.status, await response.json()]).toMatchObject([
+      202,
+      { documents: [{ filename: 'taken.txt', error: { code: 'access_required' } }, { id: 'free' }] },
+    ])
+  })
+
   test('who may only read writes nothing', async () => {
     expect(await codeOf(await put('a', 'x', { 'X-Reader': '1' }))).toEqual([403, 'forbidden'])
     const removed = await fetch(`${url}/v1/documents/a`, { method: 'DELETE', headers: { 'X-Reader': '1' } })
@@ -388,9 +381,15 @@ describe('door: reading back', () => {
     const version = versionOf(await receiptOf(await put('a', 'one')))
     const response = await read('a/events')
     const reader = response.body!.pipeThrough(new TextDecoderStream()).getReader()
-    expect((await reader.read()).value).toContain('"state":"queued"')
+    let events = ''
+    const told = async (part: string) => {
+      while (!events.includes(part))
+        events += (await reader.read()).value ?? expect.fail(`no ${part}: ${events}`)
+    }
+    await told('"state":"queued"')
+    await told('event: progress\ndata: {"stage":"parsing","ahead":0}')
     await show('a', version, 'one')
-    expect((await reader.read()).value).toContain('"state":"indexed"')
+    await told('"state":"indexed"')
     expect((await reader.read()).done).toBe(true)
   })
 })

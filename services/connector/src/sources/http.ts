@@ -19,12 +19,12 @@ import type { Env, Routes } from '@aquifer/runtime/http'
 import { idempotent } from '@aquifer/runtime/idempotency'
 import type { DoorDeps } from '../deps.ts'
 import { checkUri } from './fetch-uri.ts'
-import { takeContent } from './content.ts'
+import { checkLength, takeContent } from './content.ts'
 import { deadLetterRoutes } from './dead-letter-routes.ts'
 import { createPublisher } from './publish.ts'
 import type { Published, Publisher, PublishLane } from './publish.ts'
 import { readRoutes } from './read-routes.ts'
-import { fieldsOfRequest, readForm, readLines, readText, readUtf8 } from './upload.ts'
+import { fieldsOfRequest, readBody, readForm, readLines, readText, readUtf8 } from './upload.ts'
 
 /** Lines of a bulk upload under way at once, and their bytes; their answers keep the order of the lines. */
 const BULK_WINDOW = 32
@@ -35,6 +35,12 @@ const accepted = z
   .openapi('Accepted')
 const acceptedResponse = {
   202: { description: 'Durably accepted', content: { 'application/json': { schema: accepted } } },
+}
+/** What the reference shows; its commands can be tried as they stand. */
+const EXAMPLE = {
+  id: 'notes',
+  content: '# Notes\n\nA floor is never lowered.\n',
+  contentType: 'text/markdown',
 }
 const idParam = z.object({ id: z.string() })
 
@@ -65,13 +71,9 @@ export function documentRoutes(deps: DoorDeps): Routes {
     requireWrite(c.get('identity'))
     const { tenant } = c.get('identity')
     const fields = fieldsOfRequest((name) => c.req.header(name))
-    const body = bodyOf(c)
-    const taken = await takeContent(
-      deps,
-      tenant,
-      body ? Readable.fromWeb(body) : Readable.from([]),
-      deps.uuid(),
-    )
+    checkLength(c.req.header('content-length'), deps.limits)
+    const body = Readable.from(bodyOf(c), { objectMode: false })
+    const taken = await takeContent(deps, tenant, body, deps.uuid())
     const document = { ...fields, ...taken, id: documentId(c), publishedAt: deps.clock.now() }
     return c.json(toAccepted(await publishDocument(publisher, c, document)), 202)
   })
@@ -94,8 +96,8 @@ export function documentId(c: Context<Env>): string {
   return c.req.param('id') ?? ''
 }
 
-function bodyOf(c: Context<Env>): ReadableStream<Uint8Array> | null {
-  return c.req.raw.body as ReadableStream<Uint8Array> | null
+function bodyOf(c: Context<Env>): AsyncIterable<Uint8Array> {
+  return readBody(c.req.raw.body as ReadableStream<Uint8Array> | null)
 }
 
 function toAccepted({ id, receipt }: Published): z.infer<typeof accepted> {
@@ -184,38 +186,48 @@ async function* publishLines(
       const { id, receipt } = await publish(c, parseDocumentInput(parseBody(readUtf8(line))), 'bulk')
       return { line: at, id, receipt }
     } catch (error) {
-      if (error instanceof AquiferError)
-        return { line: at, error: { code: error.code, message: error.message } }
-      c.get('logger').error({ err: error, line: at }, 'a line of a bulk upload failed')
-      return { line: at, error: { code: 'internal', message: 'something failed here; the log has it' } }
+      return { line: at, error: toldError(c, error) }
     }
   }
 }
 
 async function publishForm(c: Context<Env>, deps: DoorDeps, publisher: Publisher, contentType: string) {
   const { tenant } = c.get('identity')
-  const body = bodyOf(c)
-  if (!body) throw invalid('invalid_form', 'the form has no body')
   const discard = async ({ blob }: { blob: string | null }) => {
     if (blob !== null) await deps.blobs.delete(blob)
   }
   const files = await readForm(
     { 'content-type': contentType },
-    body,
+    bodyOf(c),
     (content) => takeContent(deps, tenant, content, deps.uuid()),
     discard,
   )
-  const documents: z.infer<typeof accepted>[] = []
-  for (const [at, { id, fields, taken }] of files.entries()) {
+  const documents: (z.infer<typeof accepted> | Refused)[] = []
+  const failures: unknown[] = []
+  for (const { id, fields, taken } of files) {
     const document = { ...fields, ...taken, id: id ?? deps.uuid(), publishedAt: deps.clock.now() }
     try {
       documents.push(toAccepted(await publishDocument(publisher, c, document)))
     } catch (error) {
-      for (const left of files.slice(at + 1)) await discard(left.taken)
-      throw error
+      failures.push(error)
+      documents.push({ filename: document.filename, error: toldError(c, error) })
     }
   }
+  // Nothing was done: one failure says it, and where it was a dependency's the whole may be sent again.
+  if (failures.length === files.length) throw failures[0]
   return documents.length === 1 ? documents[0]! : { documents }
+}
+
+interface Refused {
+  readonly filename: string | null
+  readonly error: { readonly code: string; readonly message: string }
+}
+
+/** What of several things in one request failed; nothing internal gets out. */
+function toldError(c: Context<Env>, error: unknown): Refused['error'] {
+  if (error instanceof AquiferError) return { code: error.code, message: error.message }
+  c.get('logger').error({ err: error }, 'one of several publications failed')
+  return { code: 'internal', message: 'something failed here; the log has it' }
 }
 
 /** These routes stream their bodies, so they are described here and validate as they read. */
@@ -229,7 +241,7 @@ function describe(routes: Routes): void {
     request: {
       body: {
         content: {
-          'application/json': { schema: documentInput },
+          'application/json': { schema: documentInput, example: EXAMPLE },
           'multipart/form-data': { schema: z.object({ file: bytes }) },
         },
       },
@@ -247,8 +259,15 @@ function describe(routes: Routes): void {
     method: 'post',
     path: '/v1/documents/bulk',
     summary: 'Publish one document a line; one answer a line',
-    request: { body: { content: { 'application/x-ndjson': { schema: bytes } } } },
-    responses: { 200: { description: 'NDJSON of {line, id, receipt} or {line, error}' } },
+    request: {
+      body: { content: { 'application/x-ndjson': { schema: bytes, example: JSON.stringify(EXAMPLE) } } },
+    },
+    responses: {
+      200: {
+        description: 'NDJSON of {line, id, receipt} or {line, error}',
+        content: { 'application/x-ndjson': { schema: bytes } },
+      },
+    },
   })
   registry.registerPath({
     method: 'delete',

@@ -15,6 +15,8 @@ const EVENT_POLL_MS = 100
 /** An event stream that has nothing to tell for so long ends; the client may ask again. */
 const EVENTS_FOR_MS = 10 * 60 * 1000
 const KEEP_ALIVE_MS = 15_000
+/** A place in the way is told again when it has changed, at most so often. */
+const PROGRESS_MS = 1000
 const MAX_READS = 3
 const INTERNAL = { code: 'internal', message: 'something failed here; the log has it' }
 
@@ -73,28 +75,49 @@ const textRoute = createRoute({
   path: '/v1/documents/{id}/text',
   summary: 'The extracted text that ranges refer to',
   request: { params, query: versionQuery },
-  responses: { 200: { description: 'The text' } },
+  responses: { 200: { description: 'The text', content: { 'text/plain': { schema: z.string() } } } },
 })
 const sourceRoute = createRoute({
   method: 'get',
   path: '/v1/documents/{id}/source',
   summary: 'The original bytes',
   request: { params, query: versionQuery },
-  responses: { 200: { description: 'The bytes, served so that a browser cannot run them' } },
+  responses: {
+    200: {
+      description: 'The bytes, served so that a browser cannot run them',
+      content: { 'application/octet-stream': { schema: z.string().openapi({ format: 'binary' }) } },
+    },
+  },
 })
 const eventsRoute = createRoute({
   method: 'get',
   path: '/v1/documents/{id}/events',
   summary: 'State changes until they settle',
   request: { params },
-  responses: { 200: { description: 'SSE: event `state`, data as of GET /v1/documents/{id}' } },
+  responses: {
+    200: {
+      description:
+        'SSE: event `state`, data as of GET /v1/documents/{id}; while it is queued event `progress`, data {stage: parsing|embedding, ahead}',
+      content: { 'text/event-stream': { schema: z.string() } },
+    },
+  },
 })
 const statusRoute = createRoute({
   method: 'get',
   path: '/v1/status',
   summary: 'How the whole stands',
   responses: ok(
-    z.looseObject({ documents: z.record(state, z.number()), chunks: z.number() }),
+    z
+      .looseObject({
+        documents: z.record(state, z.number()),
+        chunks: z.number(),
+        lag: z.record(z.string(), z.number()),
+        freshness: z.object({ p50Ms: z.number().nullable(), p95Ms: z.number().nullable() }),
+        embedder: z.string(),
+        generator: z.string(),
+        index: z.string(),
+      })
+      .openapi('Status'),
     'Counts, lag and freshness',
   ),
 })
@@ -139,6 +162,12 @@ export function readRoutes(deps: DoorDeps): Routes {
       if (found !== null) return { key, found }
       if (attempt === MAX_READS) throw unknownDocument(id)
     }
+  }
+
+  /** Where a queued version is: what is parsed has its source kept. `ahead` counts what that stage has still to do, of all tenants. */
+  async function placeOf(tenant: string, documentId: string, version: string) {
+    const [source, { lag }] = await Promise.all([files.meta({ tenant, documentId, version }), deps.status()])
+    return source ? { stage: 'embedding', ahead: lag.embedder } : { stage: 'parsing', ahead: lag.connector }
   }
 
   const routes = createRoutes()
@@ -198,6 +227,8 @@ export function readRoutes(deps: DoorDeps): Routes {
       const until = deps.clock.now() + EVENTS_FOR_MS
       let told = ''
       let toldAt = deps.clock.now()
+      let progress = ''
+      let progressAt = 0
       while (!stream.aborted && deps.clock.now() < until) {
         const document = show(await find(identity, id))
         const data = JSON.stringify(document)
@@ -209,6 +240,11 @@ export function readRoutes(deps: DoorDeps): Routes {
         } else if (deps.clock.now() - toldAt > KEEP_ALIVE_MS) {
           await stream.write(': keep-alive\n\n')
           toldAt = deps.clock.now()
+        }
+        if (deps.clock.now() - progressAt >= PROGRESS_MS) {
+          progressAt = deps.clock.now()
+          const next = JSON.stringify(await placeOf(identity.tenant, id, document.latest.version))
+          if (next !== progress) await stream.writeSSE({ event: 'progress', data: (progress = next) })
         }
         await deps.clock.sleep(EVENT_POLL_MS)
       }

@@ -29,11 +29,52 @@ export function fieldsOfRequest(header: (name: string) => string | undefined): D
   })
 }
 
+/** Who sends nothing for so long is not waited for. */
+const STALLED_MS = 60_000
+
+/**
+ * A request's body as it comes. Throws `upload_stalled` (408) where the client sends nothing for `stalledMs`; what the reader takes
+ * its time for does not count.
+ */
+export async function* readBody(
+  body: ReadableStream<Uint8Array> | null,
+  stalledMs = STALLED_MS,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  if (!body) return
+  const reader = body.getReader()
+  try {
+    for (;;) {
+      const { done, value } = await unlessStalled(reader.read(), stalledMs)
+      if (done) return
+      yield value
+    }
+  } finally {
+    // Nothing more is wanted of it, whatever it says to that.
+    void reader.cancel().catch(() => undefined)
+  }
+}
+
+async function unlessStalled<T>(reading: Promise<T>, stalledMs: number): Promise<T> {
+  const stalled = Promise.withResolvers<never>()
+  const timer = setTimeout(
+    () =>
+      stalled.reject(
+        invalid('upload_stalled', `nothing came for ${stalledMs} ms: send the request again`, 408),
+      ),
+    stalledMs,
+  )
+  try {
+    return await Promise.race([reading, stalled.promise])
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
 /** The whole body as text; past the limit 413 `body_too_large`, without reading on. */
-export async function readText(body: ReadableStream<Uint8Array> | null): Promise<string> {
+export async function readText(body: AsyncIterable<Uint8Array>): Promise<string> {
   const chunks: Uint8Array[] = []
   let sizeBytes = 0
-  for await (const chunk of body ?? []) {
+  for await (const chunk of body) {
     sizeBytes += chunk.length
     if (sizeBytes > MAX_JSON_BYTES) {
       throw invalid(
@@ -57,11 +98,11 @@ export function readUtf8(bytes: Uint8Array): string {
 }
 
 /** The lines of a body, without their ends; a line past the limit comes as null, and the next one follows. */
-export async function* readLines(body: ReadableStream<Uint8Array> | null): AsyncGenerator<Buffer | null> {
+export async function* readLines(body: AsyncIterable<Uint8Array>): AsyncGenerator<Buffer | null> {
   let held: Uint8Array[] = []
   let sizeBytes = 0
   const line = () => (sizeBytes > MAX_JSON_BYTES ? null : Buffer.concat(held))
-  for await (const chunk of body ?? []) {
+  for await (const chunk of body) {
     let from = 0
     for (let end = chunk.indexOf(10); end >= 0; end = chunk.indexOf(10, from)) {
       sizeBytes += end - from
@@ -90,12 +131,12 @@ export interface UploadedFile {
  */
 export async function readForm(
   headers: { 'content-type': string },
-  body: ReadableStream<Uint8Array>,
+  body: AsyncIterable<Uint8Array>,
   take: (content: Readable) => Promise<Taken>,
   discard: (taken: Taken) => Promise<void>,
 ): Promise<UploadedFile[]> {
   const parser = createParser(headers)
-  const source = Readable.fromWeb(body)
+  const source = Readable.from(body, { objectMode: false })
   const texts = new Map<string, string>()
   const files: Promise<UploadedFile>[] = []
   const open = new Set<Readable>()
