@@ -57,6 +57,9 @@ pre { background: var(--soft); border-radius: .4rem; padding: .8rem; margin: .3r
 table { border-collapse: collapse } td { padding: .1rem 1rem .1rem 0; vertical-align: top } p { margin: .4rem 0 }
 `
 
+/** To the letter, for the policy names its hash. */
+const STYLE_ELEMENT = raw(`<style>${REFERENCE_STYLE}</style>`)
+
 /** Every route with what goes in, what comes out and an example. No script is in it, and all text is escaped. */
 export function referencePage(document: Described): Html {
   const operations = Object.entries(document.paths ?? {}).flatMap(([path, methods]) =>
@@ -74,9 +77,7 @@ export function referencePage(document: Described): Html {
         <meta charset="utf-8" />
         <meta name="viewport" content="width=device-width" />
         <title>${document.info.title}: reference</title>
-        <style>
-          ${raw(REFERENCE_STYLE)}
-        </style>
+        ${STYLE_ELEMENT}
       </head>
       <body>
         <header>

@@ -96,7 +96,7 @@ export function chatRoutes(deps: QueryDeps, sampler: Sampler): Routes {
         await keptAlive
         await events.return(undefined)
       }
-    }) as never
+    })
   })
 }
 
