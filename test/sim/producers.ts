@@ -42,14 +42,13 @@ export function createProducers(world: World): Producers {
   const pick = <T>(from: readonly T[]): T => from[Math.floor(random() * from.length)]!
   const client = createProcess('producer', time, faults).throughLog(stores.log)
   const isAccessVaried = random() < 0.5
-  const isFaulty = random() < 0.6
   let nonces = 0
 
   function plan(doc: Doc): Publication {
     const nonce = ++nonces
     const access = isAccessVaried ? pick(ACCESS) : null
-    const isSilent = access === null && random() < 0.2
-    const draw = isFaulty ? random() : 1
+    const isSilent = world.isFaulty && access === null && random() < 0.2
+    const draw = world.isFaulty ? random() : 1
     const flaw = draw < 0.08 ? UNREADABLE : draw < 0.16 ? UNEMBEDDABLE : draw < 0.3 ? FLAKY : null
     const parts = random() < 0.3 ? 5 + Math.floor(random() * 8) : 1 + Math.floor(random() * 3)
     const fails = flaw === UNREADABLE || flaw === UNEMBEDDABLE ? 'must' : flaw || isSilent ? 'may' : 'never'

@@ -40,7 +40,7 @@ export async function simulate(
   await waitFor(world, 'the run', live(world, docs, readers), 30 * DAY)
   faults.cease()
   await waitFor(world, 'settling', settle(world, docs, readers), SETTLE_LIMIT_MS)
-  await waitFor(world, 'sweeping', sweep(world, docs), 400 * DAY)
+  await waitFor(world, 'sweeping', sweep(world, docs, readers), 400 * DAY)
   return { seed, verdict: judge(facts), fired: faults.fired, hash: time.hash(), facts }
 }
 
@@ -119,12 +119,17 @@ async function live(world: World, docs: readonly Doc[], readers: Readers): Promi
 
 /** Everything works again: what was accepted comes to its end, and an admin looks at each document. */
 async function settle(world: World, docs: readonly Doc[], readers: Readers): Promise<void> {
-  const { time, facts } = world
+  const { time } = world
   await time.clock.sleep(LATE_MS)
   for (let idle = 0; idle < 2;) {
     await time.clock.sleep(5_000)
     idle = (await world.isIdle()) ? idle + 1 : 0
   }
+  await look(world, docs, readers)
+}
+
+/** What an admin sees of each document when nothing is under way. */
+async function look({ facts }: World, docs: readonly Doc[], readers: Readers): Promise<void> {
   for (const { tenant, id } of docs) {
     const texts = await readers.readWhole({ tenant, id }, adminOf(tenant))
     if (!texts) throw new Error(`nobody answers for ${tenant}/${id} in the end`)
@@ -133,13 +138,18 @@ async function settle(world: World, docs: readonly Doc[], readers: Readers): Pro
 }
 
 /** Time passes until nothing that is not shown has a reason to be kept, and what is kept is listed. */
-async function sweep({ time, stores, facts }: World, docs: readonly Doc[]): Promise<void> {
+async function sweep(world: World, docs: readonly Doc[], readers: Readers): Promise<void> {
+  const { time, stores, facts } = world
   for (let week = 0; week < 5; week++) {
     time.skip(8 * DAY)
     await stores.log.maintain()
     await time.clock.sleep(25 * MINUTE)
   }
+  // What was made again because it had waited for a week is visible by now.
+  await look(world, docs, readers)
   for (const { tenant, id } of docs) {
+    const record = (await stores.registry.lookUp(tenant, [id])).get(id)
+    time.trace(`in the end ${JSON.stringify(record)}`)
     for (const { text } of await stores.index.fetch({ tenant, documentId: id }, 1000))
       facts.push({ kind: 'kept', where: 'index', tenant, documentId: id, text })
   }

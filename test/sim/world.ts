@@ -29,6 +29,8 @@ export interface World {
   /** Without a ledger. */
   readonly brokerLog: EventLog
   readonly plant: Plant
+  /** Some documents fail by themselves. */
+  readonly isFaulty: boolean
   /** Running consumers; a killed one is replaced by `restart`. */
   readonly consumers: Replica[]
   edge(): Edge
@@ -107,6 +109,7 @@ export async function createWorld(
     facts,
     brokerLog: raw.log,
     plant,
+    isFaulty: time.random() < 0.6,
     consumers,
     edge: () => edge,
     crash(replica, downMs) {
