@@ -92,9 +92,12 @@ describe('a pool of one worker', () => {
     const prose = 'A sentence about nothing much. '.repeat(160_000)
     await pool.parse(file('warm'))
     const before = process.threadCpuUsage()
-    const { chunks } = await pool.parse(file(prose))
+    const { chunks, text } = await pool.parse(file(prose))
     const { user, system } = process.threadCpuUsage(before)
     expect(chunks.length).toBeGreaterThan(1000)
+    // They come in parts, none of which is lost.
+    expect(chunks.every(({ index }, i) => index === i)).toBe(true)
+    expect(chunks.at(-1)!.end).toBe(text.length)
     // Time on the CPU, not on the clock: other programs on the machine do not count.
     expect((user + system) / 1000).toBeLessThan(50)
   })

@@ -1,7 +1,11 @@
 import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
+import { setImmediate } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
+import { MessageChannel, receiveMessageOnPort } from 'node:worker_threads'
+import type { MessagePort } from 'node:worker_threads'
 
+import type { Chunk } from '@aquifer/contracts/types'
 import { DOCUMENT_POLICY } from '@aquifer/guard/policy'
 import type { GuardPolicy } from '@aquifer/guard/policy'
 import { AquiferError, errorMessage, invalid, unavailable } from '@aquifer/runtime/errors'
@@ -13,13 +17,14 @@ import { defaultLoadLimits } from './load/document.ts'
 import type { LoadLimits } from './load/document.ts'
 import { loadFailure } from './load/failures.ts'
 import { LOADER_VERSION } from './load/loaders.ts'
-import type { ParseReply, ParseWorkerData } from './parse-worker.ts'
+import type { ParseReply, ParseTask, ParseWorkerData } from './parse-worker.ts'
 import type { ParsedDocument, ParseInput } from './parse.ts'
 
 /**
  * Parses documents in worker threads.
  *
- *  P1  The caller's thread computes nothing but one copy of the bytes; the caller keeps its own.
+ *  P1  The caller's thread computes nothing but one copy of the bytes; the caller keeps its own. A large document's chunks come
+ *      over in parts, between which the thread goes on with its other work.
  *  P2  A document that takes too long or too much memory costs its own worker alone and fails as `timeout` or
  *      `out_of_memory`; the next one finds a fresh worker.
  *  P3  The time limit counts from when a worker takes the document, not from when it began to wait.
@@ -80,12 +85,13 @@ export function createParsePool(options: ParsePoolOptions): ParsePool {
     const bytes = Uint8Array.from(input.bytes)
     const limit = AbortSignal.timeout(timeoutMs)
     const stopWatching = watch.start()
+    const { port1: arriving, port2: chunks } = new MessageChannel()
     try {
-      const reply = (await pool.run(
-        { ...input, bytes },
-        { transferList: [bytes.buffer], signal: signal ? AbortSignal.any([limit, signal]) : limit },
-      )) as ParseReply
-      if ('parsed' in reply) return reply.parsed
+      const reply = (await pool.run({ ...input, bytes, chunks } satisfies ParseTask, {
+        transferList: [bytes.buffer, chunks],
+        signal: signal ? AbortSignal.any([limit, signal]) : limit,
+      })) as ParseReply
+      if ('parsed' in reply) return { ...reply.parsed, chunks: await takeChunks(arriving) }
       if ('notReady' in reply)
         throw unavailable('parser_unavailable', `the parser cannot start: ${reply.notReady}`)
       const { code, message, status } = reply.failure
@@ -97,6 +103,7 @@ export function createParsePool(options: ParsePoolOptions): ParsePool {
         throw loadFailure('timeout', `reading it took more than ${timeoutMs} ms: publish it in parts`, error)
       throw workerFailure(error, memoryMb)
     } finally {
+      arriving.close()
       stopWatching()
     }
   }
@@ -129,6 +136,17 @@ export function createParsePool(options: ParsePoolOptions): ParsePool {
       slots.close()
       await pool.destroy()
     },
+  }
+}
+
+/** All that lie in the port: they were sent before the reply that came. */
+async function takeChunks(port: MessagePort): Promise<Chunk[]> {
+  const chunks: Chunk[] = []
+  for (;;) {
+    const next: { message: Chunk[] } | undefined = receiveMessageOnPort(port)
+    if (!next) return chunks
+    chunks.push(...next.message)
+    await setImmediate()
   }
 }
 
