@@ -4,10 +4,11 @@ import { within } from './wait.ts'
 const DEATH_LIMIT_MS = 60_000
 
 /** One embedder after the other dies at that moment; the other takes over, and it comes back. */
-async function killEach({ world, recover, random }: Stage, arm: (name: string) => void): Promise<void> {
+async function killEach({ world, load, recover, random }: Stage, arm: (name: string) => void): Promise<void> {
   for (const name of ['embedder-1', 'embedder-2']) {
     arm(name)
     await within(DEATH_LIMIT_MS, `${name} dies`, world.services.get(name)!.gone)
+    load.leaveRecent()
     if (random() < 0.5) {
       await recover()
       await world.start(name)

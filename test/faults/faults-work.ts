@@ -58,12 +58,13 @@ export const atWork: readonly Fault[] = [
     name: 'replica-killed-mid-batch',
     about:
       'kill -9 of a connector and of an embedder in the midst of their batches; neither comes back before the others have taken over',
-    async run({ world, recover }) {
+    async run({ world, load, recover }) {
       const { held, goOn } = holdBatch(world)
       world.services.get('connector-1')!.arm({ killAfter: 'source', count: 1 })
       await within(LIMIT_MS, 'connector-1 dies', world.services.get('connector-1')!.gone)
       const embedder = await held
       await world.services.get(embedder)!.end('SIGKILL')
+      load.leaveRecent()
       goOn()
       await recover()
       await Promise.all([world.start('connector-1'), world.start(embedder)])

@@ -19,6 +19,7 @@ const MIN_OUTAGE_MS = 5000
 const MORE_LIMIT_MS = 240_000
 const RECEIPT_WAIT_MS = 20_000
 const MAX_WAITING = 16
+const RECENT_SHARE = 0.3
 const ACCESS: readonly (readonly string[] | null)[] = [null, null, null, ['red'], ['blue'], ['red', 'blue']]
 
 /** What was done and answered. */
@@ -36,6 +37,13 @@ export interface LoadCounts {
 export interface Load {
   readonly counts: LoadCounts
   readonly docs: readonly Doc[]
+  /** Those that are still changed. */
+  readonly changing: readonly Doc[]
+  /**
+   * The documents that were changed last are left alone from now on: what was on its way when something failed is then their last
+   * state, and is not made good by a later one.
+   */
+  leaveRecent(): void
   readonly foreign: ReturnType<typeof createForeignProducer>
   /** Resolves when so many more changes have been accepted. */
   more(changes: number): Promise<void>
@@ -63,6 +71,8 @@ export function startLoad(world: World, facts: Fact[], random: () => number, doc
     failed: new Map(),
   }
   const waiting = new Set<Promise<unknown>>()
+  /** The one that was changed last stands last. */
+  let changing = docs
   let nonces = 0
   let queries = 0
   let changes = 0
@@ -207,13 +217,17 @@ export function startLoad(world: World, facts: Fact[], random: () => number, doc
 
   async function write(): Promise<void> {
     while (!stopping.signal.aborted) {
-      const doc = pick(docs)
+      const doc = pick(changing)
+      changing = [...changing.filter((each) => each !== doc), doc]
       if (random() < 0.15) await remove(doc)
       else {
         const poison = random() < 0.04
         const place = await (random() < 0.6 ? overTheDoor(doc, poison) : throughTheLog(doc, poison))
-        if (place && !poison && waiting.size < MAX_WAITING && random() < 0.4)
+        if (place && !poison && random() < 0.4) {
+          // Whoever waits for what it wrote writes no faster than the system reads.
+          while (waiting.size >= MAX_WAITING) await Promise.race(waiting)
           aside(readWhole(doc, null, place))
+        }
       }
       await pause(random() * MAX_PAUSE_MS)
     }
@@ -233,6 +247,12 @@ export function startLoad(world: World, facts: Fact[], random: () => number, doc
   return {
     counts,
     docs,
+    get changing() {
+      return changing
+    },
+    leaveRecent() {
+      changing = changing.slice(0, -Math.floor(docs.length * RECENT_SHARE))
+    },
     foreign,
     async more(wanted) {
       const until = changes + wanted
