@@ -16,6 +16,7 @@ const FLAKY_SHARE = 0.6
 export function createParser(random: () => number): ParsePool {
   return {
     build: 'simulated',
+    maxBytes: Number.POSITIVE_INFINITY,
     async parse({ bytes, contentType, title }) {
       const text = bytes.toString()
       if (text.includes(UNREADABLE) || (text.includes(FLAKY) && random() < FLAKY_SHARE))

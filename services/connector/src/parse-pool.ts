@@ -33,6 +33,8 @@ import type { ParsedDocument, ParseInput } from './parse.ts'
 export interface ParsePool {
   /** What decides how a document is cut; part of the build, with the embedder's fingerprint. */
   readonly build: string
+  /** Longer content fails as `too_large`: it is no use to read it into memory. */
+  readonly maxBytes: number
   parse(input: ParseInput, signal?: AbortSignal): Promise<ParsedDocument>
   /** Ends the workers; documents under way fail as `parser_closed`. */
   close(): Promise<void>
@@ -64,6 +66,7 @@ export function createParsePool(options: ParsePoolOptions): ParsePool {
     chunk: { ...defaultChunkOptions, ...options.chunk },
     guard: options.guard ?? DOCUMENT_POLICY,
   }
+  const maxBytes = Math.min(settings.limits.maxBytes, memoryMb * 1024 * 1024)
   const workerFile = options.workerFile ?? new URL('./parse-worker.ts', import.meta.url)
   const pool = new Piscina({
     filename: fileURLToPath(workerFile),
@@ -116,14 +119,11 @@ export function createParsePool(options: ParsePoolOptions): ParsePool {
       guard: settings.guard,
       tokens: tokenizerPath === null ? 'characters/4' : sha256(tokenizerPath),
     }),
+    maxBytes,
     async parse(input, signal) {
       signal?.throwIfAborted()
       if (closed) throw unavailable('parser_closed', 'the process is stopping')
-      if (input.bytes.length > settings.limits.maxBytes)
-        throw loadFailure(
-          'too_large',
-          `the content has ${input.bytes.length} bytes, more than ${settings.limits.maxBytes}: publish it in parts`,
-        )
+      if (input.bytes.length > maxBytes) throw tooMuchToRead(maxBytes)
       const release = await slots.take(signal)
       try {
         return await run(input, signal)
@@ -212,6 +212,11 @@ function createSlots(count: number, maxWaiting: number) {
       for (const { fail } of waiting.splice(0)) fail(unavailable('parser_closed', 'the process is stopping'))
     },
   }
+}
+
+/** Beyond what a document may have, or what reading one may take of memory. */
+export function tooMuchToRead(maxBytes: number) {
+  return loadFailure('too_large', `the content has more than ${maxBytes} bytes: publish it in parts`)
 }
 
 /** A worker's limits are its heap's: what it holds in buffers, such as an unpacked stream, is watched from outside. */

@@ -12,6 +12,7 @@ import { backoffMs, createSteady } from '@aquifer/runtime/retry'
 import type { DocumentFiles, VersionKey } from '@aquifer/stores/document-files'
 import { tellSettled } from '@aquifer/stores/registry-settled'
 import type { ConsumerDeps } from './deps.ts'
+import { tooMuchToRead } from './parse-pool.ts'
 import { toParts } from './parts.ts'
 import { createRecovery } from './recover.ts'
 import { attemptOf, isDone, isOver, nameOf, toSource, versionOf } from './source-record.ts'
@@ -183,9 +184,10 @@ export function createConnectorService(deps: ConsumerDeps): ConnectorService {
     )
     probe('queued', id)
     const document = event.kind === 'fetch' ? await fetchContent(source, event) : event.document
-    const bytes = await steady(signal, () => contentOf(document))
-    await steady(signal, () => putSource(files, key, document, document.blob === null ? bytes : null))
+    // First, so that an upload which cannot be read goes with its version too.
+    await steady(signal, () => putSource(files, key, document, document.content))
     probe('source', id)
+    const bytes = await steady(signal, () => contentOf(document))
     const parsed = await parse(source, document, bytes)
     if (parsed.guard.action === 'quarantine') {
       throw new AquiferError(
@@ -292,13 +294,20 @@ export function createConnectorService(deps: ConsumerDeps): ConnectorService {
 
   async function contentOf(document: Document): Promise<Buffer> {
     if (document.content !== null) return document.content
-    const bytes = await blobs.get(document.blob!)
-    if (bytes === null)
+    const source = await blobs.stream(document.blob!)
+    if (source === null)
       throw new AquiferError(
         'missing_content',
         `the blob ${document.blob} of ${document.id} is not there: publish it again`,
       )
-    return bytes
+    const slices: Buffer[] = []
+    let sizeBytes = 0
+    for await (const slice of source as AsyncIterable<Buffer>) {
+      sizeBytes += slice.length
+      if (sizeBytes > deps.parsePool.maxBytes) throw tooMuchToRead(deps.parsePool.maxBytes)
+      slices.push(slice)
+    }
+    return Buffer.concat(slices, sizeBytes)
   }
 
   /** Dead-letters a record, and settles the attempt of the document that its key names, if it names one. */

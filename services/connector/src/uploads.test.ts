@@ -1,3 +1,4 @@
+import { Readable } from 'node:stream'
 import { topics } from '@aquifer/contracts/topics'
 import { formatVersion } from '@aquifer/contracts/version'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
@@ -49,6 +50,26 @@ describe('connector: what was uploaded for a document leaves with it', () => {
     expect(await isKept()).toBe(true)
     await world.files.remove(TENANT, 'a', (held) => held <= refused)
     expect(await isKept()).toBe(false)
+  })
+
+  test('of a version that is more than can be read, of which no more than that is read', async () => {
+    const strict = createParsePool({ tokenizerPath: null, limits: { maxBytes: 100_000 } })
+    let readBytes = 0
+    const slices = async function* () {
+      for (; readBytes < 10_000_000; readBytes += 10_000) yield Buffer.alloc(10_000)
+    }
+    await world.start({
+      parsePool: strict,
+      blobs: (blobs) => ({ ...blobs, stream: async () => Readable.from(slices()) }),
+    })
+    const version = await sendBlob()
+    await world.settled()
+    expect((await world.record('a'))?.latest).toMatchObject({ version, error: { code: 'too_large' } })
+    expect(readBytes).toBeLessThan(1_000_000)
+    expect(await isKept()).toBe(true)
+    await world.files.remove(TENANT, 'a', (held) => held === version)
+    expect(await isKept()).toBe(false)
+    await strict.close()
   })
 
   test('but not while another version of it names the same blob', async () => {
