@@ -47,6 +47,9 @@ Examples:
         onProgress: (line) => console.error(line),
       })
       stopOnSignal(system, logger)
+      // Where the page is not made yet, it is while the first visitor is still on the way.
+      if (services.includes('query'))
+        void fetch(system.url, { headers: { accept: 'text/html' } }).catch(() => undefined)
       if (system.isNew && options.samples)
         await publishSamples(system.url, config.apiKeys === undefined, logger)
       for (const warning of system.warnings) console.error(`WARNING: ${warning}`)
@@ -69,7 +72,8 @@ function greeting(url: string): string {
     'Ask:      npx -y pnpm@12 aquifer ask "What is a floor?"',
     `          ${ask}`,
     'Publish:  npx -y pnpm@12 aquifer publish README.md',
-    `In a browser: ${url}/        every route: ${url}/reference`,
+    `Chat:     ${url}/`,
+    `Routes:   ${url}/reference`,
     '',
   ].join('\n')
 }
