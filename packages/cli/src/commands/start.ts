@@ -6,11 +6,13 @@ import { readConfig } from '@aquifer/runtime/config'
 import { errorMessage } from '@aquifer/runtime/errors'
 import { createLogger } from '@aquifer/runtime/logger'
 import type { Logger } from '@aquifer/runtime/logger'
+import { callJson } from '../client.ts'
 import { SERVICES } from '../services.ts'
 import type { ServiceName } from '../services.ts'
 import type { System } from '../system.ts'
 import { mediaTypeOf } from '../media-types.ts'
 
+const SAMPLES_TIMEOUT_MS = 30_000
 const SAMPLES = new URL('../../../../samples/', import.meta.url)
 
 export function startCommand(): Command {
@@ -96,9 +98,10 @@ function stopOnSignal(system: System, logger: Logger): void {
   process.on('SIGINT', stop)
 }
 
-/** A new data directory has something to ask about at once. With keys, only their holders publish. */
+/** A new data directory has something to ask about at once: it ends when that is found. With keys, only their holders publish. */
 async function publishSamples(url: string, open: boolean, logger: Logger): Promise<void> {
   if (!open) return
+  const receipts: string[] = []
   for (const name of await readdir(SAMPLES)) {
     const bytes = await readFile(fileURLToPath(new URL(name, SAMPLES)))
     const response = await fetch(`${url}/v1/documents/${encodeURIComponent(`samples/${name}`)}`, {
@@ -106,6 +109,12 @@ async function publishSamples(url: string, open: boolean, logger: Logger): Promi
       headers: { 'Content-Type': mediaTypeOf(extname(name)), 'X-Filename': encodeURIComponent(name) },
       body: new Uint8Array(bytes),
     })
-    if (!response.ok) logger.warn({ name, status: response.status }, 'a sample was not taken')
+    if (response.ok) receipts.push(((await response.json()) as { receipt: string }).receipt)
+    else logger.warn({ name, status: response.status }, 'a sample was not taken')
   }
+  const { fresh, reason } = await callJson<{ fresh: boolean; reason?: string }>({ url }, '/v1/search', {
+    method: 'POST',
+    body: { query: 'Aquifer', mode: 'lexical', limit: 1, after: receipts, timeoutMs: SAMPLES_TIMEOUT_MS },
+  })
+  if (!fresh) logger.warn({ reason }, 'not all samples are found yet')
 }
