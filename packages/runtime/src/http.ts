@@ -58,7 +58,7 @@ export function errorResponse(error: unknown, path: string, traceId: string): Re
   const headers: Record<string, string> = known.retryable ? { 'Retry-After': '1' } : {}
   if (known.status === 401) headers['WWW-Authenticate'] = 'Bearer'
   // The rest of the body is not read, so nothing more can come on this connection.
-  if (known.status === 413) headers['Connection'] = 'close'
+  if (known.status === 413 || known.status === 408) headers['Connection'] = 'close'
   if (isOpenAiRoute(path)) {
     const type =
       known.status >= 500

@@ -88,6 +88,21 @@ test('idempotency: a write that takes longer than its mark lasts does not run tw
   expect(runs).toBe(1)
 })
 
+test('idempotency: another body of the same length under the same key is 422; the same one is replayed', async () => {
+  let runs = 0
+  const routes = createApp(
+    createStore(() => 0),
+    systemClock,
+  )
+  routes.put('/v1/whole', async (c) => c.text(`${await c.req.text()} ${++runs}`))
+  routes.put('/v1/unread', (c) => c.text(`${++runs}`))
+  const put = async (path: string, body: string) =>
+    await routes.request(path, { method: 'PUT', body, headers: { 'Idempotency-Key': path } })
+  for (const body of ['one', 'one']) expect(await (await put('/v1/whole', body)).text()).toBe('one 1')
+  for (const body of ['two', 'on', 'one more']) expect((await put('/v1/whole', body)).status).toBe(422)
+  for (const body of ['one', 'one']) expect(await (await put('/v1/unread', body)).text()).toBe('2')
+})
+
 test('idempotency: another request under the same key is 422', async () => {
   let runs = 0
   const routes = createApp(

@@ -1,4 +1,4 @@
-import type { HonoRequest, MiddlewareHandler } from 'hono'
+import type { Context, HonoRequest, MiddlewareHandler } from 'hono'
 import { createHash } from 'node:crypto'
 import type { Clock } from './clock.ts'
 import { invalid } from './errors.ts'
@@ -26,11 +26,21 @@ interface Kept {
   readonly request: string
   /** Null while the request is under way. */
   readonly answer: { readonly status: number; readonly type: string; readonly text: string } | null
+  /** Of what was read of the body; null where it is not compared. */
+  readonly body: SeenBody | null
+}
+
+interface SeenBody {
+  readonly sizeBytes: number
+  readonly sha256: string
+  /** False where it was answered before the end. */
+  readonly whole: boolean
 }
 
 /**
  * Answers a repeated write (`Idempotency-Key`) with what the first one was answered, for a day. One that is still under way is
- * 409 `idempotency_in_progress`; another request under the same key is 422 `idempotency_mismatch`. An answer of 500 or more is
+ * 409 `idempotency_in_progress`; another request under the same key, or another body, is 422 `idempotency_mismatch`; but forms are
+ * told apart by their length alone, since their boundary is new each time. An answer of 500 or more is
  * not kept, nor one that broke off: the write may be tried again. An answer that streams goes on streaming.
  */
 export function idempotent(store: IdempotencyStore, clock: Clock): MiddlewareHandler<Env> {
@@ -44,15 +54,17 @@ export function idempotent(store: IdempotencyStore, clock: Clock): MiddlewareHan
       .update(JSON.stringify([c.get('identity').tenant, key]))
       .digest('hex')}`
     const request = fingerprint(c.req)
-    const pending = toBytes({ request, answer: null })
-    if (!(await store.add(name, pending, PENDING_MS))) return replay(request, await store.get(name))
+    const pending = toBytes({ request, answer: null, body: null })
+    if (!(await store.add(name, pending, PENDING_MS)))
+      return await replay(request, await store.get(name), c.req.raw.body)
+    const seen = watchBody(c)
 
     const stopRenewing = renew(async () => await store.set(name, pending, PENDING_MS), clock)
     const keep = async (text: string): Promise<void> => {
       await stopRenewing()
       const { status, headers } = c.res
       const answer = { status, type: headers.get('content-type') ?? 'application/json', text }
-      await store.set(name, toBytes({ request, answer }), DAY)
+      await store.set(name, toBytes({ request, answer, body: seen() }), DAY)
     }
     const forget = async (): Promise<void> => {
       await stopRenewing()
@@ -83,9 +95,13 @@ function toBytes(kept: Kept): Buffer {
   return Buffer.from(JSON.stringify(kept))
 }
 
-function replay(request: string, bytes: Buffer | null): Response {
+async function replay(
+  request: string,
+  bytes: Buffer | null,
+  body: ReadableStream<Uint8Array> | null,
+): Promise<Response> {
   const kept = bytes && (JSON.parse(bytes.toString()) as Kept)
-  if (kept && kept.request !== request) {
+  if (kept && (kept.request !== request || !(await isSame(body, kept.body)))) {
     throw invalid('idempotency_mismatch', 'this Idempotency-Key belongs to another request', 422)
   }
   if (!kept?.answer) {
@@ -97,6 +113,43 @@ function replay(request: string, bytes: Buffer | null): Response {
   }
   const { status, type, text } = kept.answer
   return new Response(text, { status, headers: { 'Content-Type': type, 'Idempotency-Replayed': 'true' } })
+}
+
+/** Hashes a body, unless it is a form, while it is read. What it returns says what was read so far. */
+function watchBody(c: Context<Env>): () => SeenBody | null {
+  const { body } = c.req.raw
+  if (!body || c.req.header('content-type')?.startsWith('multipart/')) return () => null
+  const hash = createHash('sha256')
+  let sizeBytes = 0
+  let whole = false
+  const hashing = new TransformStream<Uint8Array, Uint8Array>({
+    transform(chunk, controller) {
+      hash.update(chunk)
+      sizeBytes += chunk.length
+      controller.enqueue(chunk)
+    },
+    flush: () => void (whole = true),
+  })
+  c.req.raw = new Request(c.req.raw, {
+    method: c.req.method,
+    body: body.pipeThrough(hashing),
+    duplex: 'half',
+  })
+  return () => ({ sizeBytes, sha256: hash.copy().digest('hex'), whole })
+}
+
+/** Is a body the one that was seen, as far as that was read? */
+async function isSame(body: ReadableStream<Uint8Array> | null, seen: SeenBody | null): Promise<boolean> {
+  if (!seen) return true
+  const hash = createHash('sha256')
+  let left = seen.sizeBytes
+  for await (const chunk of body ?? []) {
+    if (chunk.length > left && seen.whole) return false
+    hash.update(chunk.subarray(0, left))
+    left -= Math.min(left, chunk.length)
+    if (left === 0 && !seen.whole) break
+  }
+  return left === 0 && hash.digest('hex') === seen.sha256
 }
 
 /** Renews at intervals. What it returns ends that, and resolves when no renewal is under way any more. */
