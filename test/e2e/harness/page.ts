@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { chmodSync, existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { delimiter, dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
@@ -148,6 +148,5 @@ function writeTool(path: string, script: string): void {
 }
 
 export function readPage(name: string): string {
-  const path = join(ROOT, 'docs', name)
-  return existsSync(path) ? readFileSync(path, 'utf8') : ''
+  return readFileSync(join(ROOT, 'docs', name), 'utf8')
 }
