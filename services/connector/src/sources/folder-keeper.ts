@@ -5,7 +5,7 @@ import { Readable } from 'node:stream'
 import type { FileHandle } from 'node:fs/promises'
 import type { DocumentFields } from '@aquifer/contracts/document-fields'
 import { mapLimited } from '@aquifer/runtime/concurrency'
-import { errorMessage, isMessageFault } from '@aquifer/runtime/errors'
+import { errorMessage, invalid, isMessageFault } from '@aquifer/runtime/errors'
 import { untilAvailable } from '@aquifer/runtime/retry'
 import type { PublisherDeps } from '../deps.ts'
 import { takeContent } from './content.ts'
@@ -45,6 +45,7 @@ const MAX_FILES = 250_000
 /** More hints than these are one: to look at everything. */
 const MAX_HINTS = 10_000
 const MAX_TOLD = 1000
+const UNREADABLE = 'unreadable_file'
 /** A look takes at most this share of the time. */
 const LOOK_SHARE = 0.05
 
@@ -195,7 +196,9 @@ export function createFolderKeeper(deps: KeeperDeps, settings: FolderSettings): 
       if (!isMessageFault(error)) throw error
       tell(path, `${path} was not taken: ${errorMessage(error)}`)
       const { mark } = pending.get(path) ?? {}
-      if (mark) await remember(path, { mark, access, sha256: known.get(path)?.sha256 ?? null })
+      // A disk that fails may work again at the next look.
+      if (error.code === UNREADABLE) pending.delete(path)
+      else if (mark) await remember(path, { mark, access, sha256: known.get(path)?.sha256 ?? null })
     }
   }
 
@@ -367,12 +370,14 @@ function isFileSystemError(error: unknown): boolean {
 }
 
 async function* readAll(handle: FileHandle, onSlice: (slice: Buffer) => void): AsyncGenerator<Buffer> {
-  for await (const slice of handle.createReadStream({
-    start: 0,
-    autoClose: false,
-  }) as AsyncIterable<Buffer>) {
-    onSlice(slice)
-    yield slice
+  const slices = handle.createReadStream({ start: 0, autoClose: false })[Symbol.asyncIterator]()
+  for (;;) {
+    const { done, value } = await slices.next().catch((cause: unknown) => {
+      throw invalid(UNREADABLE, errorMessage(cause), 400, cause)
+    })
+    if (done) return
+    onSlice(value as Buffer)
+    yield value as Buffer
   }
 }
 
