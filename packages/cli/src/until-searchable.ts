@@ -1,3 +1,4 @@
+import { AquiferError } from '@aquifer/runtime/errors'
 import { callJson } from './client.ts'
 import type { ClientOptions } from './client.ts'
 
@@ -24,9 +25,21 @@ export async function untilSearchable(
       { method: 'POST', body: { query: id, mode: 'lexical', limit: 1, after: receipt, timeoutMs } },
     )
     if (fresh) return null
-    const { state, latest } = await callJson<Stand>(client, `/v1/documents/${encodeURIComponent(id)}`)
-    if (state === 'failed' || state === 'quarantined')
-      return latest.error ? `${latest.error.message} (${state}, ${latest.error.code})` : reason
+    const stand = await standOf(client, id)
+    if (stand?.state === 'failed' || stand?.state === 'quarantined') {
+      const { error } = stand.latest
+      return error ? `${error.message} (${stand.state}, ${error.code})` : reason
+    }
     if (Date.now() >= deadlineMs) return `${reason}; it is still on its way: aquifer status ${id}`
+  }
+}
+
+/** Null where the document is not known yet, or not to this key. */
+async function standOf(client: ClientOptions, id: string): Promise<Stand | null> {
+  try {
+    return await callJson<Stand>(client, `/v1/documents/${encodeURIComponent(id)}`)
+  } catch (error) {
+    if (error instanceof AquiferError && error.status === 404) return null
+    throw error
   }
 }
