@@ -145,7 +145,7 @@ function best(points: readonly Point[], limit: number, score: (point: Point) => 
     })
     .sort((a, b) => b.score - a.score || bytewise(a.point.id, b.point.id))
     .slice(0, limit)
-    .map(({ point: { terms: _, ...rest }, score }) => Object.assign(structuredClone(rest), { score }))
+    .map(({ point: { terms: _terms, ...rest }, score }) => Object.assign(structuredClone(rest), { score }))
 }
 
 function bytewise(a: string, b: string): number {
