@@ -8,12 +8,15 @@ async function killEach({ world, load, recover, random }: Stage, arm: (name: str
   for (const name of ['embedder-1', 'embedder-2']) {
     arm(name)
     await within(DEATH_LIMIT_MS, `${name} dies`, world.services.get(name)!.gone)
+    const diedMs = performance.now()
     load.leaveRecent()
     if (random() < 0.5) {
-      await recover()
+      await recover(diedMs)
       await world.start(name)
-    } else await world.start(name)
-    await recover()
+    } else {
+      await world.start(name)
+      await recover(diedMs)
+    }
   }
 }
 

@@ -50,11 +50,6 @@ const whileFailing =
 
 export const atWork: readonly Fault[] = [
   {
-    name: 'none',
-    about: 'nothing: what the others are to be compared with',
-    run: async ({ load }) => await load.aWhile(),
-  },
-  {
     name: 'replica-killed-mid-batch',
     about:
       'kill -9 of a connector and of an embedder in the midst of their batches; neither comes back before the others have taken over',

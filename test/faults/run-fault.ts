@@ -25,8 +25,8 @@ export interface Stage {
   readonly world: World
   readonly load: Load
   readonly random: () => number
-  /** Measures from now until fresh publications can be searched; the longest of a run is told. */
-  readonly recover: () => Promise<void>
+  /** Measures until fresh publications can be searched, from now or from a moment of `performance.now()`; the longest of a run is told. */
+  readonly recover: (sinceMs?: number) => Promise<void>
 }
 
 export interface Outcome {
@@ -73,8 +73,9 @@ export async function runFault(
       world,
       load,
       random,
-      recover: async () => {
-        recoveryMs = Math.max(recoveryMs, await timeRecovery(load!, random))
+      recover: async (sinceMs = performance.now()) => {
+        await untilFresh(load!, random)
+        recoveryMs = Math.max(recoveryMs, performance.now() - sinceMs)
       },
     }
     await load.more(pace + Math.floor(random() * pace))
@@ -97,8 +98,8 @@ export async function runFault(
   }
 }
 
-async function timeRecovery(load: Load, random: () => number): Promise<number> {
-  const begunMs = performance.now()
+/** What is published now can be searched. */
+async function untilFresh(load: Load, random: () => number): Promise<void> {
   const docs = Array.from(
     { length: FRESH },
     () => load.changing[Math.floor(random() * load.changing.length)]!,
@@ -112,7 +113,6 @@ async function timeRecovery(load: Load, random: () => number): Promise<number> {
       })
     }),
   )
-  return performance.now() - begunMs
 }
 
 /** Nothing is under way any more, and an admin looks at each document. Returns what is wrong where something stays under way. */

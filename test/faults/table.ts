@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os'
 import { RULES } from '../oracle/facts.ts'
 import { faults } from './faults.ts'
 import type { Outcome } from './run-fault.ts'
@@ -16,7 +17,7 @@ export function formatTable(outcomes: readonly Outcome[], skipped: ReadonlyMap<s
     return [row([name, about, ...RULES.map((rule) => verdict.counts[rule]), ...figures])]
   })
   const indexes = [...new Set(outcomes.map(({ index }) => index))].join(', ')
-  return `${INTRODUCTION.replace('{index}', indexes)}
+  return `${INTRODUCTION.replace('{index}', indexes).replace('{cores}', String(availableParallelism()))}
 ${[row(head), row(head.map(() => '---')), ...rows].join('\n')}
 `
 }
@@ -32,6 +33,7 @@ producers change 80 documents of two tenants, over HTTP and with a Kafka client 
 several parts, some that cannot be read or embedded), while three readers ask. The oracle of [test/oracle](../test/oracle) compares every answer, and in the
 end everything that Qdrant and the disk hold, with what the broker's topics say was accepted.
 
-**Recovery** is the time from the fault's end (a kill: from the death) until eight publications made then are all searchable by their receipts. **Repeated work** is the number of texts that the embedding
-server embedded, by the number of different ones: 1 is none.
+**Recovery** is the time from the fault's end (a kill: from the death) until eight publications made then are all searchable by their receipts; a dead
+member's partitions are given to others after ten seconds. **Repeated work** is the number of texts that the embedding server embedded, by the number of
+different ones: 1 is none. The start, at which the members of each group join one by one, is counted in. Measured on {cores} cores, which may have had other work.
 `
