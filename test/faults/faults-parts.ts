@@ -24,6 +24,16 @@ async function fill({ smallDisk }: World, leaveBytes: number): Promise<() => Pro
   return async () => await rm(path)
 }
 
+/** Calls of the connectors that failed and were repeated, as they count them. */
+async function failures({ services }: World): Promise<number> {
+  const connectors = [...services.values()].filter(({ name }) => name.startsWith('connector'))
+  const counts = connectors.map(async ({ url }) => {
+    const metrics = await (await fetch(`${url}/metrics`)).text()
+    return Number(/^aquifer_dependency_failures_total\{[^}]*\} (\d+)/m.exec(metrics)?.[1] ?? 0)
+  })
+  return (await Promise.all(counts)).reduce((sum, count) => sum + count, 0)
+}
+
 /** One process after another is replaced: the new one serves before the old one is told to go. */
 async function roll({ world, load }: Stage): Promise<void> {
   for (const name of ['connector-1', 'connector-2', 'embedder-1', 'embedder-2', 'query-1']) {
@@ -79,6 +89,7 @@ export const ofParts: readonly Fault[] = [
     async run({ world, load }) {
       const free = await fill(world, 0)
       await load.aWhile()
+      if ((await failures(world)) === 0) throw new Error('nothing was written while the disk was full')
       await free()
     },
   },

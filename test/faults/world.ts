@@ -24,13 +24,8 @@ export const PARTITIONS = 4
 export const TENANTS = ['acme', 'globex'] as const
 /** Each with a key in each tenant; null is an admin's. */
 export const GROUPS: readonly (readonly string[] | null)[] = [null, ['red'], ['blue'], []]
-const PROCESSES: readonly (readonly [name: string, ...services: ServiceName[]])[] = [
-  ['connector-1', 'connector'],
-  ['connector-2', 'connector'],
-  ['embedder-1', 'embedder'],
-  ['embedder-2', 'embedder'],
-  ['query-1', 'query'],
-]
+/** Each runs the service that its name begins with. */
+const PROCESSES = ['connector-1', 'connector-2', 'embedder-1', 'embedder-2', 'query-1']
 
 export interface WorldNeeds {
   /** A replica of Redis stands by, and an address leads to one of the two. */
@@ -94,11 +89,14 @@ async function assemble(
   const { smallDisk } = needs
   const mounted = smallDisk && { blobs: join(dataDir, 'blobs'), kafka: join(kafkaDir, 'data') }[smallDisk.of]
   if (mounted) closers.push(await mountSmall(mounted, smallDisk.sizeMb))
-  const [kafka, redis, qdrant] = await Promise.all([
+  const starting = [
     opened(startKafka({ dir: kafkaDir })),
     opened(startRedis({ dir: join(dir, 'redis') })),
     opened(startQdrant({ dir: join(dir, 'qdrant') })),
-  ])
+  ] as const
+  // Where one fails, the others are there to be stopped.
+  await Promise.allSettled(starting)
+  const [kafka, redis, qdrant] = await Promise.all(starting)
   const replica = needs.redisReplica ? await opened(startReplica(join(dir, 'replica'), redis)) : null
   const redisAddress = replica ? await opened(startAddress(portOf(redis))) : null
   const indexGate = await opened(startGate(passTo(httpOf(qdrant))))
@@ -118,19 +116,21 @@ async function assemble(
   let door = ''
 
   async function start(name: string): Promise<Service> {
-    const services_ = [name.slice(0, name.indexOf('-')) as ServiceName]
+    const running = [name.slice(0, name.indexOf('-')) as ServiceName]
     const own = {
       AQUIFER_VECTOR_INDEX: `qdrant://${indexGate.host}/${name}?timeoutMs=10000`,
       AQUIFER_EMBEDDER: `openai:http://${model.host}/${name}/v1?timeoutMs=5000#counted`,
     }
-    const service = await startService({ name, services: services_, env: { ...env, ...own }, logDir: dir })
+    const service = await startService({ name, services: running, env: { ...env, ...own }, logDir: dir })
     services.set(name, service)
-    if (services_.includes('query')) door = service.url
+    if (running.includes('query')) door = service.url
     return service
   }
   closers.push(async () => await Promise.all([...services.values()].map((each) => each.end('SIGKILL'))))
   await mkdir(dataDir, { recursive: true })
-  await Promise.all(PROCESSES.map(async ([name]) => await start(name)))
+  const first = PROCESSES.map(start)
+  await Promise.allSettled(first)
+  await Promise.all(first)
   return {
     kafka,
     redis,
