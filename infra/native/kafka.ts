@@ -142,7 +142,13 @@ async function format(jars: string, file: string, login: KafkaOptions['login']):
   const id = Buffer.from(crypto.randomUUID().replaceAll('-', ''), 'hex').toString('base64url')
   await run(
     'java',
-    [...javaArgs(jars), 'kafka.tools.StorageTool', 'format', '--standalone', '-t', id, '-c', file, ...users],
+    [
+      ...javaArgs(jars),
+      ...['kafka.tools.StorageTool', 'format', '--standalone', '-c', file],
+      // One that begins with a dash would be taken for an option, were it a word of its own.
+      `--cluster-id=${id}`,
+      ...users,
+    ],
     { timeout: TOOL_TIMEOUT_MS },
   )
 }

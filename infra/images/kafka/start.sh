@@ -11,6 +11,6 @@ java() { command java -Dlog4j2.configurationFile=/opt/kafka/log4j2.properties -c
     printf '%s=%s\n' "$(printf %s "$name" | tr 'A-Z_' 'a-z.')" "$value"
   done
 } >"$properties"
-java -Xmx128m kafka.tools.StorageTool format --ignore-formatted --cluster-id "${CLUSTER_ID:?a base64 UUID}" --config "$properties"
+java -Xmx128m kafka.tools.StorageTool format --ignore-formatted "--cluster-id=${CLUSTER_ID:?a base64 UUID}" --config "$properties"
 # shellcheck disable=SC2086
 exec java -Dlog4j2.configurationFile=/opt/kafka/log4j2.properties ${KAFKA_HEAP_OPTS:--Xmx512m} -cp '/opt/kafka/libs/*' kafka.Kafka "$properties"
