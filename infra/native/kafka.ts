@@ -144,7 +144,11 @@ async function format(jars: string, file: string, login: KafkaOptions['login']):
     'java',
     [
       ...javaArgs(jars),
-      ...['kafka.tools.StorageTool', 'format', '--standalone', '-c', file],
+      'kafka.tools.StorageTool',
+      'format',
+      '--standalone',
+      '-c',
+      file,
       // One that begins with a dash would be taken for an option, were it a word of its own.
       `--cluster-id=${id}`,
       ...users,
