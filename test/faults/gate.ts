@@ -1,8 +1,7 @@
 import { once } from 'node:events'
 import { createServer, request as send } from 'node:http'
 import type { IncomingHttpHeaders, IncomingMessage, RequestListener, Server, ServerResponse } from 'node:http'
-import { connect, createServer as createTcpServer } from 'node:net'
-import type { AddressInfo, Socket } from 'node:net'
+import type { AddressInfo } from 'node:net'
 import { buffer } from 'node:stream/consumers'
 
 /** A request of one of the processes: the first part of its path says whose. */
@@ -93,48 +92,5 @@ export function passTo(origin: string): Serve {
     const answered = await buffer(answer)
     response.writeHead(answer.statusCode!, answer.headers)
     response.end(answered)
-  }
-}
-
-/** One TCP address behind which another server can take over, as a service's address has it. */
-export interface Address {
-  readonly host: string
-  /** Cuts every connection; new ones go to that port. */
-  lead(port: number): void
-  stop(): Promise<void>
-}
-
-export async function startAddress(firstPort: number): Promise<Address> {
-  const open = new Set<Socket>()
-  let port = firstPort
-  const server = createTcpServer((client) => {
-    const upstream = connect({ host: '127.0.0.1', port })
-    for (const [from, to] of [
-      [client, upstream],
-      [upstream, client],
-    ] as const) {
-      open.add(from)
-      from.pipe(to)
-      from.once('error', () => to.destroy())
-      from.once('close', () => {
-        open.delete(from)
-        to.destroy()
-      })
-    }
-  })
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  return {
-    host: `127.0.0.1:${(server.address() as AddressInfo).port}`,
-    lead(to) {
-      port = to
-      for (const socket of open) socket.destroy()
-    },
-    async stop() {
-      const closed = once(server, 'close')
-      server.close()
-      for (const socket of open) socket.destroy()
-      await closed
-    },
   }
 }

@@ -1,10 +1,10 @@
 import { once } from 'node:events'
-import { connect, createServer } from 'node:net'
-import type { AddressInfo, Socket } from 'node:net'
+import { connect } from 'node:net'
 import { join } from 'node:path'
 import { formatVersion } from '@aquifer/contracts/version'
 import { createMemoryEventLog } from '@aquifer/event-log/memory'
 import type { LogRecord, Subscription } from '@aquifer/event-log/port'
+import { startAddress } from '@aquifer/infra/address'
 import type { Part } from '@aquifer/infra/part'
 import { startRedis } from '@aquifer/infra/redis'
 import { systemClock } from '@aquifer/runtime/clock'
@@ -21,40 +21,6 @@ const STAGES = [{ group: GROUP, topics: [TOPIC] }]
 /** Pauses are shortened, so that no test sits them out. */
 const clock: Clock = { now: () => Date.now(), sleep: (ms, signal) => systemClock.sleep(ms / 20, signal) }
 
-/** One address behind which another server can take over, as a service's address or a Sentinel's client has it. */
-async function startAddress(target: string) {
-  const open = new Set<Socket>()
-  let port = Number(new URL(target).port)
-  const server = createServer((client) => {
-    const upstream = connect({ host: '127.0.0.1', port })
-    for (const [from, to] of [
-      [client, upstream],
-      [upstream, client],
-    ] as const) {
-      open.add(from)
-      from.pipe(to)
-      from.once('error', () => to.destroy())
-      from.once('close', () => {
-        open.delete(from)
-        to.destroy()
-      })
-    }
-  }).listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  return {
-    url: `redis://127.0.0.1:${(server.address() as AddressInfo).port}`,
-    lead(to: string): void {
-      port = Number(new URL(to).port)
-      for (const socket of open) socket.destroy()
-    },
-    async close() {
-      for (const socket of open) socket.destroy()
-      server.close()
-      await once(server, 'close')
-    },
-  }
-}
-
 /** A server, its replica, an address that leads to the first of them, and a consumer that fills a registry behind it. */
 export async function startWorld(dir: string, options = '') {
   const master = await startRedis({ dir: join(dir, 'master') })
@@ -64,8 +30,8 @@ export async function startWorld(dir: string, options = '') {
     settings: { replicaof: `127.0.0.1 ${masterPort}` },
   })
   await until('the replica is in step', async () => (await info(replica)).includes('master_link_status:up'))
-  const address = await startAddress(master.url)
-  const redis = await connectRedis(`${address.url}${options}`)
+  const address = await startAddress(Number(masterPort))
+  const redis = await connectRedis(`redis://${address.host}${options}`)
   const registry = createRedisRegistry(redis, { name: 'test' })
   const log = createMemoryEventLog({ clock, maintainEveryMs: null })
   await log.ensureTopics([{ name: TOPIC, partitions: 2, retentionMs: null, cleanup: 'compact' }])
@@ -122,13 +88,21 @@ export async function startWorld(dir: string, options = '') {
         clock,
         signal: AbortSignal.any([stopping.signal, AbortSignal.timeout(20_000)]),
       }),
-    /** From now on the replica gets nothing more of what the server writes. */
-    cutReplica: async () => void (await command(replica, 'REPLICAOF NO ONE')),
+    /** From now on the replica, which has all so far, gets nothing more of what the server writes. */
+    async cutReplica() {
+      const written = offsetOf(await info(master), 'master_repl_offset')
+      // A server holds the stream back until a new replica has reported, up to a second later.
+      await until(
+        'the replica has it all',
+        async () => offsetOf(await info(replica), 'slave_repl_offset') >= written,
+      )
+      await command(replica, 'REPLICAOF NO ONE')
+    },
     /** The server dies, and the replica has its address. */
     async failOver() {
       await master.kill()
       await command(replica, 'REPLICAOF NO ONE')
-      address.lead(replica.url)
+      address.lead(Number(new URL(replica.url).port))
       await this.answering()
     },
     answering: async () =>
@@ -145,7 +119,7 @@ export async function startWorld(dir: string, options = '') {
       await subscription?.stop({ deadlineMs: 0 })
       await log.close()
       await redis.close()
-      await address.close()
+      await address.stop()
       await replica.stop()
       await master.stop()
     },
@@ -169,6 +143,10 @@ export async function command(part: Part, line: string): Promise<string> {
   const [reply] = (await once(socket, 'data')) as [Buffer]
   socket.destroy()
   return reply.toString()
+}
+
+function offsetOf(replication: string, name: string): number {
+  return Number(new RegExp(`^${name}:(\\d+)`, 'm').exec(replication)?.[1])
 }
 
 async function info(part: Part): Promise<string> {
