@@ -2,7 +2,7 @@ import { mkdir, writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { freePort } from './free-port.ts'
 import { needJava, startJava } from './java-part.ts'
-import { mavenArtifact } from './maven-artifact.ts'
+import { mavenArtifact } from './maven.ts'
 import type { Part, PartOptions } from './part.ts'
 
 const VERSION = '4.1.0'

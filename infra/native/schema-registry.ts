@@ -4,7 +4,7 @@ import { join, resolve } from 'node:path'
 import { promisify } from 'node:util'
 import { freePort } from './free-port.ts'
 import { needJava, startJava } from './java-part.ts'
-import { mavenArtifact } from './maven-artifact.ts'
+import { mavenArtifact } from './maven.ts'
 import type { Part, PartOptions } from './part.ts'
 
 /** The newest that Java 17 runs. */
