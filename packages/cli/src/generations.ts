@@ -1,8 +1,6 @@
 import type { Embedder } from '@aquifer/models/embedder'
-import type { Clock } from '@aquifer/runtime/clock'
 import { isShared } from '@aquifer/runtime/config'
 import { errorMessage } from '@aquifer/runtime/errors'
-import type { Logger } from '@aquifer/runtime/logger'
 import { createPeriodic } from '@aquifer/runtime/periodic'
 import type { GenerationRecord } from '@aquifer/stores/generations'
 import type { Registry } from '@aquifer/stores/registry'
@@ -35,8 +33,6 @@ export interface Generations {
 
 export interface GenerationsOptions extends GenerationOptions {
   readonly services: readonly ServiceName[]
-  readonly clock: Clock
-  readonly logger: Logger
   readonly openEmbedder: (url: string) => Promise<Embedder>
 }
 
@@ -48,7 +44,8 @@ interface Slot {
 }
 
 export async function createGenerations(options: GenerationsOptions): Promise<Generations> {
-  const { config, stores, services, clock, logger } = options
+  const { config, stores, services } = options
+  const { clock, logger } = options.shared
   const store = stores.generations
   const canSwitch = services.includes('connector') || services.includes('embedder')
   const newest = await openSlot(options, config.embedder)
@@ -193,7 +190,8 @@ async function closeSlot({ generation, embedder }: Slot): Promise<void> {
 
 /** The generation that serves, where it has another embedder and that can still be opened. */
 async function openBefore(options: GenerationsOptions, newest: Slot): Promise<Slot | null> {
-  const { stores, logger } = options
+  const { stores } = options
+  const { logger } = options.shared
   const record: GenerationRecord | null = await stores.generations.current()
   if (!record || record.fingerprint === newest.embedder.fingerprint) return null
   try {

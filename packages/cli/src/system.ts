@@ -154,14 +154,18 @@ async function assemble(
     policy,
     stores,
     services,
-    clock,
-    logger,
     shared,
     openEmbedder: (url) =>
       openModel(url, { ...config, embedThreads: embedThreads(services, config) }, logger, onProgress),
   })
   closers.push(() => generations.close())
   const { registry, index, embedder } = generations
+  const publishing = {
+    ...shared,
+    registry,
+    turns: stores.turns,
+    alsoDelete: () => generations.otherRegistries(),
+  }
 
   const evaluate = createEvaluate({ embedder, groundedness: createGroundednessScorer({ embedder }) })
   const evaluator = createEvaluatorService({ ...shared, answers, evaluate })
@@ -196,11 +200,8 @@ async function assemble(
       redactSampled: config.redactSampled,
     })
     const documents = documentRoutes({
-      ...shared,
-      registry,
+      ...publishing,
       cache,
-      turns: stores.turns,
-      alsoDelete: () => generations.otherRegistries(),
       status: async () => ({
         lag: await lags(),
         embedder: embedder.name,
@@ -218,10 +219,7 @@ async function assemble(
   const watch =
     runs('connector') && config.watch.length > 0
       ? createFolderWatch({
-          ...shared,
-          registry,
-          turns: stores.turns,
-          alsoDelete: () => generations.otherRegistries(),
+          ...publishing,
           state: openWatchState(join(config.dataDir, 'watch.db')),
           folders: config.watch,
           tenant: config.watchTenant,

@@ -26,6 +26,12 @@ async function connection(url: string): Promise<RedisConnection> {
   return opened
 }
 
+const answers = async (own: RedisConnection): Promise<boolean> =>
+  await own.ping().then(
+    () => true,
+    () => false,
+  )
+
 afterEach(async () => {
   for (const each of connections.splice(0)) await each.close()
 })
@@ -50,14 +56,7 @@ describe.skipIf('missing' in redis)(`redis connection${suffix}`, () => {
     )
     await command(part, 'CONFIG SET maxmemory-policy noeviction')
     await command(part, 'CLIENT KILL TYPE normal')
-    await until(
-      'it is taken',
-      async () =>
-        await own.ping().then(
-          () => true,
-          () => false,
-        ),
-    )
+    await until('it is taken', async () => await answers(own))
   })
 
   test('an outage is told at once, and ends by itself', async () => {
@@ -67,14 +66,7 @@ describe.skipIf('missing' in redis)(`redis connection${suffix}`, () => {
     await registry.applying.flip('acme', 'doc', visible(1))
     await part.kill()
     const unavailable = { retryable: true, status: 503 }
-    await until(
-      'the connection is gone',
-      async () =>
-        await own.ping().then(
-          () => false,
-          () => true,
-        ),
-    )
+    await until('the connection is gone', async () => !(await answers(own)))
     const startedMs = Date.now()
     await expect(registry.lookUp('acme', ['doc'])).rejects.toMatchObject({
       ...unavailable,
@@ -87,14 +79,7 @@ describe.skipIf('missing' in redis)(`redis connection${suffix}`, () => {
     await expect(cache.get('k')).rejects.toMatchObject({ ...unavailable, code: 'state_unavailable' })
     expect(Date.now() - startedMs).toBeLessThan(500)
     await part.restart()
-    await until(
-      'it is back',
-      async () =>
-        await own.ping().then(
-          () => true,
-          () => false,
-        ),
-    )
+    await until('it is back', async () => await answers(own))
     expect((await registry.applying.lookUp('acme', ['doc'])).get('doc')).toMatchObject({
       visible: visible(1),
     })
@@ -108,14 +93,7 @@ describe.skipIf('missing' in redis)(`redis connection${suffix}`, () => {
     } finally {
       part.process!.kill('SIGCONT')
     }
-    await until(
-      'it is back',
-      async () =>
-        await own.ping().then(
-          () => true,
-          () => false,
-        ),
-    )
+    await until('it is back', async () => await answers(own))
   })
 
   test('user, password and database are those of the URL, and no message tells them', async () => {

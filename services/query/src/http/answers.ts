@@ -11,7 +11,7 @@ import type { Routes } from '@aquifer/runtime/http'
 import { idempotent } from '@aquifer/runtime/idempotency'
 import type { DocumentRecord, Registry } from '@aquifer/stores/registry'
 import type { QueryDeps } from '../deps.ts'
-import { body, feedbackRequest, json } from './schemas.ts'
+import { body, feedbackRequest, json, passage } from './schemas.ts'
 
 const feedbackRoute = createRoute({
   method: 'post',
@@ -21,15 +21,6 @@ const feedbackRoute = createRoute({
   responses: { 202: json(z.object({ feedbackId: z.string() }), 'Accepted') },
 })
 
-const passage = {
-  documentId: z.string(),
-  version: z.string(),
-  chunkId: z.string(),
-  title: z.string().nullable(),
-  page: z.number().nullable(),
-  start: z.number(),
-  end: z.number(),
-}
 /** The members that matter to most; there are more, and more come. */
 const keptAnswer = z
   .looseObject({

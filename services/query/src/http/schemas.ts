@@ -18,7 +18,8 @@ export const searchRequest = z
   })
   .openapi('SearchRequest', { example: { query: 'What is a floor?', limit: 3 } })
 
-const range = {
+/** Of a chunk, wherever one is shown. */
+export const passage = {
   documentId: z.string(),
   version: z.string(),
   chunkId: z.string(),
@@ -32,7 +33,7 @@ export const searchResponse = z
   .object({
     hits: z.array(
       z.object({
-        ...range,
+        ...passage,
         headings: z.array(z.string()),
         text: z.string(),
         score: z.number(),
@@ -84,7 +85,7 @@ export const chatRequest = z
   .openapi('ChatRequest', { example: { messages: [{ role: 'user', content: 'What is a floor?' }] } })
 export type ChatRequest = z.infer<typeof chatRequest>
 
-const citation = z.object({ marker: z.string(), ...range, quote: z.string() })
+const citation = z.object({ marker: z.string(), ...passage, quote: z.string() })
 export const aquiferPart = z
   .object({
     answerId: z.string(),
