@@ -169,12 +169,15 @@ export function createClient({ address, clock, logger, timings }: ClientOptions)
 
   async function call<T>(what: string, operation: () => Promise<T>): Promise<T> {
     const untilMs = clock.now() + timings.callTimeoutMs
+    let refusal: unknown = null
     for (;;) {
       try {
         return await once(operation, Math.max(1, untilMs - clock.now()))
-      } catch (error) {
+      } catch (thrown) {
         forget()
-        if (error instanceof AquiferError) throw error
+        if (thrown instanceof AquiferError) throw thrown
+        // Time that ran out in a later attempt says less than what refused an earlier one.
+        const error = thrown instanceof Overdue ? (refusal ?? thrown) : (refusal = thrown)
         if (closed || isLasting(error) || clock.now() + RETRY_PAUSE_MS >= untilMs)
           throw unavailable('log_unavailable', `${what}: ${errorMessage(error)}`, error)
         await clock.sleep(RETRY_PAUSE_MS)
@@ -213,7 +216,7 @@ function isLasting(error: unknown): boolean {
   return (
     type.endsWith('AUTHORIZATION_FAILED') ||
     ['UNSUPPORTED_VERSION', 'SASL_AUTHENTICATION_FAILED', 'UNSUPPORTED_SASL_MECHANISM'].includes(type) ||
-    /SASL|ServerDoesNotSupport/.test(error instanceof Error ? `${error.name} ${errorMessage(error)}` : '')
+    /SASL|ServerDoesNotSupport|certificate/.test(error instanceof Error ? `${error.name} ${errorMessage(error)}` : '')
   )
 }
 
