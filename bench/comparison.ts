@@ -62,12 +62,8 @@ export interface Row {
 const median = (values: readonly number[]): number => quantile(values, 0.5)
 
 /** Every side once a round, in turn first, so that what drifts or disturbs meets all of them alike. */
-export async function compare(
-  bench: Bench,
-  rounds: number,
-  { smoke, say }: BenchOptions,
-): Promise<readonly Row[]> {
-  const { ours, peers, close } = await bench.open({ smoke, say })
+export async function compare(bench: Bench, rounds: number, options: BenchOptions): Promise<readonly Row[]> {
+  const { ours, peers, ...opened } = await bench.open(options)
   const sides = [ours, ...peers]
   const measured = new Map<Side, Record<string, number>[]>(sides.map((side) => [side, []]))
   try {
@@ -77,11 +73,11 @@ export async function compare(
         const figures = await side.run(round)
         measured.get(side)!.push(figures)
         const shown = Object.entries(figures).map(([name, value]) => `${name} ${shownNumber(value)}`)
-        say(`  round ${round + 1}, ${side.name}: ${shown.join(', ')}`)
+        options.say(`  round ${round + 1}, ${side.name}: ${shown.join(', ')}`)
       }
     }
   } finally {
-    await close()
+    await opened.close()
   }
   const column = (side: Side, name: string): number[] =>
     measured.get(side)!.map((figures) => figures[name] ?? Number.NaN)
