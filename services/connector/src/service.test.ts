@@ -80,6 +80,23 @@ describe('connector: the way of a document', () => {
     expect(avro).toEqual(json)
   })
 
+  test.each([
+    ['application/octet-stream', 'reeds.md', '# Reeds', 'text/markdown'],
+    ['text/plain', 'reeds.html', '<!doctype html><p>They bend.</p>', 'text/html'],
+    ['text/plain; charset=utf-8', null, 'They bend.', 'text/plain; charset=utf-8'],
+  ])('what is declared as %s and called %s shows the type that it was read as', async (...of) => {
+    const [contentType, filename, content, known] = of
+    await world.start({ parsePool })
+    const value = avroDocument('a', content, { contentType, filename })
+    const version = versionOf(await world.send(DOCUMENTS, 'a', value))
+    await world.settled()
+    expect((await world.chunksOf('a'))[0]).toMatchObject({ contentType: known })
+    // From here a registry is restored, and the original served.
+    const source = await world.files.source({ tenant: TENANT, documentId: 'a', version })
+    expect(source).toMatchObject({ contentType: known, filename })
+    expect((await source!.content.toArray()).join('')).toBe(content)
+  })
+
   test('the bulk topic and replays go to the bulk chunks, a replay at its origin’s version', async () => {
     await world.start({ parsePool })
     const bulk = versionOf(

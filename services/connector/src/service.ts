@@ -196,6 +196,9 @@ export function createConnectorService(deps: ConsumerDeps): ConnectorService {
         { status: 422 },
       )
     }
+    const contentType = knownType(document.contentType, parsed.mediaType)
+    if (contentType !== document.contentType)
+      await steady(signal, () => putSource(files, key, { ...document, contentType }, null))
     await steady(signal, () => files.putText(key, parsed.text))
     probe('text', id)
     const common = {
@@ -203,7 +206,7 @@ export function createConnectorService(deps: ConsumerDeps): ConnectorService {
       build: deps.build,
       totalChunks: parsed.chunks.length,
       title: parsed.title,
-      contentType: document.contentType,
+      contentType,
       metadata: document.metadata,
       access,
       guard: parsed.guard.verdicts,
@@ -374,6 +377,11 @@ export function createConnectorService(deps: ConsumerDeps): ConnectorService {
       await Promise.all(subscriptions.map(async (subscription) => await subscription.stop()))
     },
   }
+}
+
+/** As declared, for that may name a charset; where it was read as another type, that. */
+function knownType(declared: string, readAs: string): string {
+  return declared.split(';')[0]!.trim().toLowerCase() === readAs ? declared : readAs
 }
 
 async function putSource(
