@@ -284,6 +284,8 @@ describe('dead letters: replay', () => {
         metadata: {},
         access: null,
         guard: [],
+        language: null,
+        fingerprint: null,
         publishedAt: 1,
         chunks: [],
       })
@@ -323,6 +325,8 @@ describe('dead letters: replay', () => {
       access: null,
       metadata: {},
       guard: [],
+      language: null,
+      fingerprint: null,
       publishedAt: 0,
       indexedAt: 0,
     }

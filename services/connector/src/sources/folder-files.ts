@@ -1,8 +1,13 @@
+import { createHash } from 'node:crypto'
 import { constants } from 'node:fs'
 import type { BigIntStats } from 'node:fs'
 import { lstat, open, realpath, stat } from 'node:fs/promises'
 import type { FileHandle } from 'node:fs/promises'
 import { isAbsolute, join, relative } from 'node:path'
+import { errorMessage, invalid } from '@aquifer/runtime/errors'
+
+/** A file's own fault, for as long as its disk fails. */
+export const UNREADABLE = 'unreadable_file'
 
 /**
  * What lies at a path below a folder. `mark` changes whenever the content may have: size, times, inode. `passed` says why a path is
@@ -99,4 +104,24 @@ export async function openInside(root: string, path: string): Promise<OpenedFile
   }
   await handle.close()
   return null
+}
+
+/** The content from its beginning. Throws `UNREADABLE` where the disk fails. */
+export async function* readAll(handle: FileHandle, onSlice: (slice: Buffer) => void): AsyncGenerator<Buffer> {
+  const slices = handle.createReadStream({ start: 0, autoClose: false })[Symbol.asyncIterator]()
+  for (;;) {
+    const { done, value } = await slices.next().catch((cause: unknown) => {
+      throw invalid(UNREADABLE, errorMessage(cause), 400, cause)
+    })
+    if (done) return
+    onSlice(value as Buffer)
+    yield value as Buffer
+  }
+}
+
+/** Hexadecimal sha256. */
+export async function hashOf(handle: FileHandle): Promise<string> {
+  const hash = createHash('sha256')
+  for await (const _ of readAll(handle, (slice) => hash.update(slice))) continue
+  return hash.digest('hex')
 }

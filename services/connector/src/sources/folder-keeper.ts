@@ -2,15 +2,22 @@ import { createHash } from 'node:crypto'
 import { realpath } from 'node:fs/promises'
 import { basename } from 'node:path'
 import { Readable } from 'node:stream'
-import type { FileHandle } from 'node:fs/promises'
 import type { DocumentFields } from '@aquifer/contracts/document-fields'
 import { mapLimited } from '@aquifer/runtime/concurrency'
-import { errorMessage, invalid, isMessageFault } from '@aquifer/runtime/errors'
+import { errorMessage, isMessageFault } from '@aquifer/runtime/errors'
 import { untilAvailable } from '@aquifer/runtime/retry'
 import type { PublisherDeps } from '../deps.ts'
 import { takeContent } from './content.ts'
 import { createDeletionGuard, CONFIRM_FILE } from './deletion-guard.ts'
-import { folderIdentity, inspect, isMissing, openInside } from './folder-files.ts'
+import {
+  folderIdentity,
+  hashOf,
+  inspect,
+  isMissing,
+  openInside,
+  readAll,
+  UNREADABLE,
+} from './folder-files.ts'
 import { createFolderTree } from './folder-tree.ts'
 import type { FolderTree } from './folder-tree.ts'
 import type { Publisher } from './publish.ts'
@@ -45,7 +52,6 @@ const MAX_FILES = 250_000
 /** More hints than these are one: to look at everything. */
 const MAX_HINTS = 10_000
 const MAX_TOLD = 1000
-const UNREADABLE = 'unreadable_file'
 /** A look takes at most this share of the time. */
 const LOOK_SHARE = 0.05
 
@@ -71,7 +77,10 @@ export function createFolderKeeper(deps: KeeperDeps, settings: FolderSettings): 
   const folder = `${tenant}/${prefix}`
   const access = JSON.stringify(settings.access)
   let known = new Map<string, KnownFile>()
+  /** In the order of `since`. */
   const pending = new Map<string, Pending>()
+  /** Those of them that an event told of: somebody may be waiting for these, while a look finds files by the thousand. */
+  const urgent = new Set<string>()
   const hints = new Set<string>()
   const told = new Set<string>()
   const guard = createDeletionGuard(clock)
@@ -157,7 +166,9 @@ export function createFolderKeeper(deps: KeeperDeps, settings: FolderSettings): 
     for (const path of [...hints].slice(0, BATCH)) {
       hints.delete(path)
       const wasFolder = tree.drop(path)
+      urgent.add(path)
       const { seen, blind } = await examine(tree, path, signal)
+      for (const each of seen) urgent.add(each)
       if (blind.length > 0) continue
       if (!seen.has(path)) note(path, null)
       if (wasFolder)
@@ -166,14 +177,22 @@ export function createFolderKeeper(deps: KeeperDeps, settings: FolderSettings): 
     }
   }
 
+  /** What has settled, the urgent first. */
+  function nextDue(): Map<string, Pending> {
+    const due = new Map<string, Pending>()
+    for (const paths of [urgent, pending.keys()])
+      for (const path of paths) {
+        if (due.size === BATCH) return due
+        const entry = pending.get(path)
+        if (!entry) urgent.delete(path)
+        else if (entry.since + settleMs <= clock.now()) due.set(path, entry)
+      }
+    return due
+  }
+
   async function settleDue(root: string, signal: AbortSignal): Promise<void> {
-    const due: [string, Pending][] = []
-    for (const entry of pending) {
-      if (due.length === BATCH) break
-      if (entry[1].since + settleMs <= clock.now()) due.push(entry)
-    }
     const gone: string[] = []
-    await mapLimited(due, AT_ONCE, async ([path, { mark }]) => {
+    await mapLimited([...nextDue()], AT_ONCE, async ([path, { mark }]) => {
       const found = await inspect(root, path)
       const now = found.kind === 'file' ? found.mark : null
       if (found.kind === 'unreadable') {
@@ -344,6 +363,7 @@ export function createFolderKeeper(deps: KeeperDeps, settings: FolderSettings): 
       if (signal.aborted) return
       known = await state.load(folder)
       pending.clear()
+      urgent.clear()
       while (!signal.aborted) {
         try {
           lookDue = true
@@ -367,22 +387,4 @@ export function createFolderKeeper(deps: KeeperDeps, settings: FolderSettings): 
 
 function isFileSystemError(error: unknown): boolean {
   return (error as NodeJS.ErrnoException | null)?.syscall !== undefined
-}
-
-async function* readAll(handle: FileHandle, onSlice: (slice: Buffer) => void): AsyncGenerator<Buffer> {
-  const slices = handle.createReadStream({ start: 0, autoClose: false })[Symbol.asyncIterator]()
-  for (;;) {
-    const { done, value } = await slices.next().catch((cause: unknown) => {
-      throw invalid(UNREADABLE, errorMessage(cause), 400, cause)
-    })
-    if (done) return
-    onSlice(value as Buffer)
-    yield value as Buffer
-  }
-}
-
-async function hashOf(handle: FileHandle): Promise<string> {
-  const hash = createHash('sha256')
-  for await (const _ of readAll(handle, (slice) => hash.update(slice))) continue
-  return hash.digest('hex')
 }

@@ -7,6 +7,8 @@ import type { Found } from './folder-files.ts'
 
 /** Deeper ones are passed over. */
 const MAX_DEPTH = 64
+/** Half of what Linux keeps unread (fs.inotify.max_queued_events, 16,384): what comes beyond that is dropped, and nothing tells so. */
+const MAX_EVENTS_AT_ONCE = 8192
 
 export interface FolderTree {
   /**
@@ -30,6 +32,14 @@ export function createFolderTree(
 ): FolderTree {
   const watched = new Map<string, { mark: string; watcher: FSWatcher | null }>()
 
+  let eventsAtOnce = 0
+
+  /** All that the system has kept comes in one turn. */
+  function countEvent(): void {
+    if (eventsAtOnce === 0) setImmediate(() => (eventsAtOnce = 0))
+    if (++eventsAtOnce === MAX_EVENTS_AT_ONCE) onHint('')
+  }
+
   function drop(path: string): boolean {
     const known = watched.has(path)
     if (!known) return false
@@ -48,6 +58,7 @@ export function createFolderTree(
     let watcher: FSWatcher | null = null
     try {
       watcher = watch(full, { persistent: false }, (_, name) => {
+        countEvent()
         // What happens to the folder itself comes under its own name.
         if (name === null || name === basename(full)) onHint(path)
         if (name === null) return

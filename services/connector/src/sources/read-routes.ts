@@ -9,6 +9,7 @@ import { createRoutes } from '@aquifer/runtime/http'
 import type { Routes } from '@aquifer/runtime/http'
 import type { VersionKey } from '@aquifer/stores/document-files'
 import type { DocumentRecord } from '@aquifer/stores/registry'
+import { findSimilar } from '@aquifer/stores/registry-similar'
 import type { DoorDeps } from '../deps.ts'
 
 const EVENT_POLL_MS = 100
@@ -37,11 +38,28 @@ const shownDocument = z
     contentType: z.string().nullable(),
     access: z.array(z.string()).nullable(),
     guard: z.array(z.string()),
+    language: z
+      .string()
+      .nullable()
+      .openapi({ description: 'BCP 47, as the document says or its text shows' }),
     publishedAt: z.string(),
     indexedAt: z.string().nullable(),
     lagMs: z.number().nullable(),
   })
   .openapi('Document')
+const describedDocument = shownDocument
+  .extend({
+    similar: z
+      .array(
+        z.object({
+          id: z.string(),
+          title: z.string().nullable(),
+          distance: z.number().openapi({ description: 'Of the 64 bits of their fingerprints: 0 to 6' }),
+        }),
+      )
+      .openapi({ description: 'Documents with nearly the same text, nearest first, at most ten' }),
+  })
+  .openapi('DescribedDocument')
 type ShownDocument = z.infer<typeof shownDocument>
 
 const params = z.object({ id: z.string() })
@@ -68,7 +86,7 @@ const getRoute = createRoute({
   path: '/v1/documents/{id}',
   summary: 'How a document stands',
   request: { params },
-  responses: ok(shownDocument, 'The document'),
+  responses: ok(describedDocument, 'The document'),
 })
 const textRoute = createRoute({
   method: 'get',
@@ -133,6 +151,10 @@ export function readRoutes(deps: DoorDeps): Routes {
     return { ...record, latest: record.latest }
   }
 
+  async function describe(identity: Identity, record: DocumentRecord) {
+    return { ...show(record), similar: await findSimilar(registry, record, identity.groups) }
+  }
+
   /** The version asked for, which must be the visible one. */
   async function findVersion(identity: Identity, id: string, version: string | undefined) {
     const { visible, floor } = await find(identity, id)
@@ -185,7 +207,10 @@ export function readRoutes(deps: DoorDeps): Routes {
         200,
       )
     })
-    .openapi(getRoute, async (c) => c.json(show(await find(c.get('identity'), c.req.valid('param').id)), 200))
+    .openapi(getRoute, async (c) => {
+      const identity = c.get('identity')
+      return c.json(await describe(identity, await find(identity, c.req.valid('param').id)), 200)
+    })
     .openapi(statusRoute, async (c) => {
       const { tenant } = c.get('identity')
       const [counts, lags, parts] = await Promise.all([
@@ -230,11 +255,13 @@ export function readRoutes(deps: DoorDeps): Routes {
       let progress = ''
       let progressAt = 0
       while (!stream.aborted && deps.clock.now() < until) {
-        const document = show(await find(identity, id))
-        const data = JSON.stringify(document)
-        if (data !== told) {
+        const record = await find(identity, id)
+        const document = show(record)
+        const stand = JSON.stringify(document)
+        if (stand !== told) {
+          const data = JSON.stringify(await describe(identity, record))
           await stream.writeSSE({ event: 'state', data })
-          told = data
+          told = stand
           toldAt = deps.clock.now()
           if (document.state !== 'queued') return
         } else if (deps.clock.now() - toldAt > KEEP_ALIVE_MS) {
@@ -282,6 +309,7 @@ function show({ documentId, visible, latest }: DocumentRecord): ShownDocument {
     contentType: about.contentType,
     access: about.access ? [...about.access] : null,
     guard: [...(visible?.guard ?? [])],
+    language: visible?.language ?? null,
     publishedAt: new Date(latest!.publishedAt).toISOString(),
     indexedAt: visible ? new Date(visible.indexedAt).toISOString() : null,
     lagMs: visible ? visible.indexedAt - visible.publishedAt : null,

@@ -17,18 +17,13 @@ import fc from 'fast-check'
 import { topics } from '@aquifer/contracts/topics'
 import { createMemoryEventLog } from '@aquifer/event-log/memory'
 import type { EventLog } from '@aquifer/event-log/port'
-import { systemClock } from '@aquifer/runtime/clock'
 import { unavailable } from '@aquifer/runtime/errors'
-import { createLogger } from '@aquifer/runtime/logger'
-import { createMetrics } from '@aquifer/runtime/metrics'
-import { createTracing } from '@aquifer/runtime/tracing'
 import { createMemoryBlobs } from '@aquifer/stores/blobs-memory'
-import { createDocumentFiles } from '@aquifer/stores/document-files'
-import { createMemoryRegistry } from '@aquifer/stores/registry-memory'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { createSteppedClock } from '../stepped-clock.fixture.ts'
-import { documentsCodec, hastyClock, TENANT, until } from '../world.fixture.ts'
+import { hastyClock, TENANT, until } from '../world.fixture.ts'
 import { CONFIRM_FILE } from './deletion-guard.ts'
+import { folderWatchDeps, watchRecords } from './folder-watch.fixture.ts'
 import { createFolderWatch } from './watch-folder.ts'
 import type { FolderWatch, FolderWatchDeps } from './watch-folder.ts'
 import { openWatchState } from './watch-state.ts'
@@ -42,30 +37,8 @@ let warnings: string[]
 let watch: FolderWatch
 
 function open(more: Partial<FolderWatchDeps> = {}): FolderWatch {
-  const logger = Object.assign(createLogger('silent', 'test'), {
-    warn: (_: object, message: string) => warnings.push(message),
-    error: (_: object, message: string) => warnings.push(message),
-  })
-  return createFolderWatch({
-    log,
-    blobs,
-    logger,
-    registry: createMemoryRegistry(),
-    files: createDocumentFiles(blobs),
-    limits: { maxDocumentBytes: 2 * MIB, uriHosts: [] },
-    clock: systemClock,
-    random: () => 0,
-    uuid: () => crypto.randomUUID(),
-    metrics: createMetrics(),
-    tracing: createTracing(),
-    probe: () => {},
-    alsoDelete: () => [],
-    state: openWatchState(join(dir, 'watch.db')),
-    folders: [`docs=${folder}`],
-    tenant: TENANT,
-    tuning: { settleMs: 5 },
-    ...more,
-  })
+  const given = { log, blobs, state: openWatchState(join(dir, 'watch.db')), folders: [`docs=${folder}`] }
+  return createFolderWatch(folderWatchDeps({ ...given, ...more }, warnings))
 }
 async function start(more: Partial<FolderWatchDeps> = {}): Promise<void> {
   watch = open(more)
@@ -77,21 +50,7 @@ async function restart(more: Partial<FolderWatchDeps> = {}): Promise<void> {
   await start(more)
 }
 
-async function records() {
-  const all = await Promise.all(
-    [topics.documents.name, topics.documentsBulk.name].flatMap((topic) =>
-      [0, 1].map((partition) => log.read(topic, partition, 0, 100_000)),
-    ),
-  )
-  return all
-    .flat()
-    .sort((a, b) => a.appendTimeMs - b.appendTimeMs)
-    .map(({ key, value, appendTimeMs }) => ({
-      id: key!.toString().slice(`${TENANT}/`.length),
-      document: value && documentsCodec.decode(value),
-      appendTimeMs,
-    }))
-}
+const records = async () => await watchRecords(log)
 /** What the log says last of each document: its text, by path. */
 async function shown(): Promise<Record<string, string>> {
   const last = new Map<string, string | null>()
