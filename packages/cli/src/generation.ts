@@ -40,6 +40,8 @@ export interface Generation {
 export interface GenerationOptions {
   readonly config: Config
   readonly policy: GuardPolicy
+  /** What protected documents are tried with. */
+  readonly passwords: () => readonly string[]
   readonly stores: Stores
   readonly shared: Shared
 }
@@ -53,7 +55,7 @@ export async function openGeneration(
   embedder: Embedder,
   signal?: AbortSignal,
 ): Promise<Generation> {
-  const { config, policy, stores, shared } = options
+  const { config, policy, passwords, stores, shared } = options
   const { fingerprint } = embedder
   const { instance, index } = await untilAvailable(() => openInstance(options, embedder, { signal }), {
     ...shared,
@@ -67,6 +69,7 @@ export async function openGeneration(
     tokenizerPath: embedder.tokenizerPath,
     limits: { maxBytes: config.maxDocumentBytes, maxPages: config.maxPages },
     guard: policy,
+    passwords,
     threads: config.parseThreads,
     timeoutMs: config.parseTimeoutMs,
     memoryMb: config.parseMemoryMb,

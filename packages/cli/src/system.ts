@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { existsSync, mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { documentRoutes } from '@aquifer/connector/http'
+import { openPasswords } from '@aquifer/connector/passwords'
 import { createFolderWatch } from '@aquifer/connector/watch-folder'
 import { openWatchState } from '@aquifer/connector/watch-state'
 import { consoleRoutes } from '@aquifer/console/http'
@@ -152,6 +153,10 @@ async function assemble(
   const generations = await createGenerations({
     config,
     policy,
+    passwords:
+      runs('connector') && config.documentPasswordsFile !== undefined
+        ? openPasswords(config.documentPasswordsFile, logger)
+        : () => [],
     stores,
     services,
     shared,

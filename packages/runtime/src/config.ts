@@ -55,6 +55,8 @@ const schema = z.strictObject({
   maxPages: whole(1, 100_000).default(5000),
   parseTimeoutMs: whole(100, 600_000).default(30_000),
   parseMemoryMb: whole(64, 8192).default(512),
+  /** File of passwords, one a line, that protected documents are tried with. */
+  documentPasswordsFile: z.string().min(1).optional(),
   parseThreads: whole(1, 64).default(1),
   embedThreads: whole(1, 64).optional(),
   /** Hosts that a document's https `uri` may name. */

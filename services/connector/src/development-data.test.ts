@@ -16,10 +16,11 @@ const there = existsSync(data)
 if (!there) console.log(`development data not found in ${data}: the tests on real files are skipped`)
 
 const countTokens = createTokenCounter(null)
-const load = async (bytes: Buffer, filename: string) =>
+const load = async (bytes: Buffer, filename: string, passwords: readonly string[] = []) =>
   loadDocument(
     { bytes, contentType: 'application/octet-stream', filename: basename(filename) },
     defaultLoadLimits,
+    passwords,
   )
 
 describe.skipIf(!there)('real documentation in Markdown', () => {
@@ -75,6 +76,7 @@ interface ParserFile {
   readonly file: string
   readonly class: string
   readonly ext: string
+  readonly password: string | null
 }
 
 /** What a file of each class may come to: a text, or one of these failures. */
@@ -102,5 +104,20 @@ describe.skipIf(!there)('real files of many kinds', () => {
       (error: { code?: string }) => error.code ?? 'no code',
     )
     expect(OUTCOMES[row.class]).toContain(outcome)
+  })
+
+  it('the protected ones: read once the passwords are known', async () => {
+    const protectedRows = rows.filter((row) => row.class === 'encrypted')
+    const passwords = ['wrong', ...protectedRows.map(({ password }) => password!)]
+    expect(protectedRows).toHaveLength(4)
+    const read = protectedRows.map(
+      async ({ file }) =>
+        await load(readFileSync(join(data, file)), file, passwords).then(
+          ({ text }) => text.slice(0, 10),
+          (error: { code?: string }) => error.code,
+        ),
+    )
+    // The text of the second is in the object that is broken.
+    expect(await Promise.all(read)).toEqual(['Lorem ipsu', 'no_text', 'Issue 6010', 'DocLayNet:'])
   })
 })

@@ -47,6 +47,8 @@ export interface ParsePoolOptions {
   readonly limits?: Partial<LoadLimits>
   /** Default: marks what is suspicious. */
   readonly guard?: GuardPolicy
+  /** What protected documents are tried with; none of the build, for what they open is read for the first time. */
+  readonly passwords?: () => readonly string[]
   readonly threads?: number
   readonly timeoutMs?: number
   /** Of one worker's heap, and again of the buffers beside it. */
@@ -61,6 +63,7 @@ const IDLE_TIMEOUT_MS = 60_000
 
 export function createParsePool(options: ParsePoolOptions): ParsePool {
   const { tokenizerPath, threads = 1, timeoutMs = 30_000, memoryMb = 512, maxQueue = 64 } = options
+  const { passwords = () => [] } = options
   const settings = {
     limits: { ...defaultLoadLimits, ...options.limits },
     chunk: { ...defaultChunkOptions, ...options.chunk },
@@ -90,7 +93,8 @@ export function createParsePool(options: ParsePoolOptions): ParsePool {
     const stopWatching = watch.start()
     const { port1: arriving, port2: chunks } = new MessageChannel()
     try {
-      const reply = (await pool.run({ ...input, bytes, chunks } satisfies ParseTask, {
+      const task: ParseTask = { ...input, bytes, chunks, passwords: passwords() }
+      const reply = (await pool.run(task, {
         transferList: [bytes.buffer, chunks],
         signal: signal ? AbortSignal.any([limit, signal]) : limit,
       })) as ParseReply

@@ -16,6 +16,8 @@ import { normalizeText } from './load/normalize.ts'
 export interface ParseInput extends SourceFile {
   /** The producer's title; it goes before the one in the document. */
   readonly title: string | null
+  /** What it is tried with where it is protected. */
+  readonly passwords?: readonly string[]
 }
 
 export interface ParsedDocument {
@@ -48,7 +50,7 @@ export async function parseDocument(
   { limits, chunk, guard }: ParseSettings,
   countTokens: CountTokens,
 ): Promise<ParsedDocument> {
-  const loaded = await loadDocument(input, limits)
+  const loaded = await loadDocument(input, limits, input.passwords)
   const { verdicts, action } = screenDocument(loaded.text, guard)
   const document = action === 'redact' ? redactDocument(loaded, guard) : loaded
   const named = normalizeText(input.title ?? '').trim() || document.title || input.filename

@@ -62,6 +62,8 @@ export interface LoadInput {
   readonly type: string
   readonly filename: string | null
   readonly limits: LoadLimits
+  /** What protected files are tried with. */
+  readonly passwords: readonly string[]
   readonly budget: Budget
   /** Reads a file that this one holds, by its own type. */
   readonly loadNested: (file: SourceFile) => Promise<LoadedDocument>

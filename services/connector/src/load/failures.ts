@@ -28,6 +28,16 @@ const STATUS: Readonly<Record<LoadFailure, number>> = {
   out_of_memory: 422,
 }
 
+/** Of what asks for a password: of a format that `passwords` open, none of them does. */
+export function passwordNeeded(what: string, cause?: unknown): AquiferError {
+  return loadFailure(
+    'encrypted',
+    `the ${what} asks for a password that is not known here: publish it without protection, or add its password to the file that ` +
+      'AQUIFER_DOCUMENT_PASSWORDS_FILE names and publish it again',
+    cause,
+  )
+}
+
 export function loadFailure(code: LoadFailure, message: string, cause?: unknown): AquiferError {
   return invalid(code, message, STATUS[code], cause)
 }

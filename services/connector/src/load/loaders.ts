@@ -1,8 +1,8 @@
 import { openArchive } from './archive.ts'
 import { isCodeType } from './code-languages.ts'
-import type { Budget, LoadedDocument, Loader, LoadLimits } from './document.ts'
+import type { LoadedDocument, Loader, LoadInput, LoadLimits } from './document.ts'
 import { loadFailure } from './failures.ts'
-import { DOCX, ODP, ODS, ODT, PPTX, resolveMediaType, XLSX, ZIP } from './media-type.ts'
+import { DOCX, ENCRYPTED_OFFICE, ODP, ODS, ODT, PPTX, resolveMediaType, XLSX, ZIP } from './media-type.ts'
 import { officeType } from './office.ts'
 
 /**
@@ -42,18 +42,24 @@ export interface LoadResult extends LoadedDocument {
   readonly mediaType: string
 }
 
-/** Bytes → text with structure, by the type that they turn out to have. Fails with a `LoadFailure`. */
-export async function loadDocument(file: SourceFile, limits: LoadLimits): Promise<LoadResult> {
-  return await loadFile(file, limits, { unpackedBytes: limits.maxUnpackedBytes }, 0)
-}
-
-async function loadFile(
+/**
+ * Bytes → text with structure, by the type that they turn out to have; protected ones are tried with each of the passwords. Fails
+ * with a `LoadFailure`.
+ */
+export async function loadDocument(
   file: SourceFile,
   limits: LoadLimits,
-  budget: Budget,
-  nesting: number,
+  passwords: readonly string[] = [],
 ): Promise<LoadResult> {
+  return await loadFile(file, { limits, passwords, budget: { unpackedBytes: limits.maxUnpackedBytes } }, 0)
+}
+
+/** What a document and the files in it share. */
+type Shared = Pick<LoadInput, 'limits' | 'passwords' | 'budget'>
+
+async function loadFile(file: SourceFile, shared: Shared, nesting: number): Promise<LoadResult> {
   const { bytes, filename } = file
+  const { limits, passwords, budget } = shared
   if (bytes.length === 0) throw loadFailure('empty', 'the content has no bytes: publish it again')
   if (bytes.length > limits.maxBytes)
     throw loadFailure(
@@ -63,6 +69,11 @@ async function loadFile(
   if (nesting > limits.maxNesting)
     throw loadFailure('too_large', `it holds files in files more than ${limits.maxNesting} deep`)
   const found = resolveMediaType(file.contentType, filename, bytes)
+  if (found.type === ENCRYPTED_OFFICE) {
+    const { decryptOffice } = await import('./office-encryption.ts')
+    const opened = { bytes: await decryptOffice(bytes, passwords), contentType: ZIP, filename }
+    return await loadFile(opened, shared, nesting + 1)
+  }
   const type = found.type === ZIP ? await officeType(await openArchive(bytes, budget)) : found.type
   const load = await loaderOf(type)
   const document = await load({
@@ -70,9 +81,8 @@ async function loadFile(
     charset: found.charset,
     type,
     filename,
-    limits,
-    budget,
-    loadNested: async (inner) => await loadFile(inner, limits, budget, nesting + 1),
+    ...shared,
+    loadNested: async (inner) => await loadFile(inner, shared, nesting + 1),
   })
   if (document.blocks.length === 0) throw withoutText(type)
   return { ...document, mediaType: type }

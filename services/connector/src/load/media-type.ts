@@ -22,6 +22,8 @@ export const ODT = `${OPEN_DOCUMENT}text`
 export const ODS = `${OPEN_DOCUMENT}spreadsheet`
 export const ODP = `${OPEN_DOCUMENT}presentation`
 export const ZIP = 'application/zip'
+/** An Office file under a password: the ZIP is in it. */
+export const ENCRYPTED_OFFICE = 'application/encrypted'
 
 const BY_EXTENSION: ReadonlyMap<string, string> = new Map(
   (
@@ -92,8 +94,8 @@ export interface MediaType {
 
 /**
  * The type to load as. The bytes win where they are unmistakable, then a declared type that they can be, then the file's
- * name, then how the text looks. A ZIP's own parts say what it is: it comes back as `ZIP`. Fails `mistyped` where the bytes
- * contradict all that is said of them, `unsupported_type` where they are nothing that is text, `encrypted`.
+ * name, then how the text looks. A ZIP's own parts say what it is: it comes back as `ZIP`, or `ENCRYPTED_OFFICE`. Fails `mistyped` where the bytes
+ * contradict all that is said of them, `unsupported_type` where they are nothing that is text.
  */
 export function resolveMediaType(declared: string, filename: string | null, bytes: Uint8Array): MediaType {
   const [essence = '', ...parameters] = declared.split(';')
@@ -115,21 +117,28 @@ export function resolveMediaType(declared: string, filename: string | null, byte
     return { type: 'application/pdf', charset }
   if (start.startsWith('PK\u0003\u0004') || start.startsWith('PK\u0005\u0006')) return { type: ZIP, charset }
   if (start.trimStart().startsWith('{\\rtf')) return { type: 'application/rtf', charset }
-  refuseBinary(start, head, bytes, claimed, named)
-  return { type: textType(claimed, byName, named, filename, { bytes, charset }), charset }
+  const binary = binaryType(start, head, bytes, claimed, named)
+  return { type: binary ?? textType(claimed, byName, named, filename, { bytes, charset }), charset }
 }
 
-function refuseBinary(start: string, head: Buffer, bytes: Uint8Array, claimed: string, named: string): void {
+/** Null of what is no binary. */
+function binaryType(
+  start: string,
+  head: Buffer,
+  bytes: Uint8Array,
+  claimed: string,
+  named: string,
+): string | null {
   if (start.startsWith(OLE_MAGIC)) {
     if (Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).includes(ENCRYPTED_PACKAGE))
-      throw loadFailure('encrypted', 'the file asks for a password: publish it without protection')
+      return ENCRYPTED_OFFICE
     throw loadFailure(
       'unsupported_type',
       'the content is an Office file of before 2007: save it as .docx, .xlsx or .pptx and publish that',
     )
   }
   const found = MAGIC.find(([, magic]) => start.startsWith(magic))?.[0] ?? (isBinary(head) ? 'binary' : null)
-  if (!found) return
+  if (!found) return null
   if (!GENERIC.has(named) && isLoadable(claimed))
     throw loadFailure(
       'mistyped',

@@ -6,7 +6,7 @@ import { PasswordException, PDFParse } from 'pdf-parse'
 
 import { createDocumentBuilder } from './document.ts'
 import type { DocumentBuilder, LoadedDocument, LoadInput } from './document.ts'
-import { loadFailure } from './failures.ts'
+import { loadFailure, passwordNeeded } from './failures.ts'
 import { givenTitle } from './office.ts'
 import { paragraphs } from './pdf-layout.ts'
 import { pageLines } from './pdf-line.ts'
@@ -27,20 +27,9 @@ const require = createRequire(createRequire(import.meta.url).resolve('pdf-parse'
 const pdfjsFolder = dirname(require.resolve('pdfjs-dist/package.json'))
 
 /** PDF → text by pages, paragraphs and headings put together from where the lines stand. */
-export async function loadPdf({ bytes, limits }: LoadInput): Promise<LoadedDocument> {
-  const parser = new PDFParse({
-    // pdf.js takes its input's memory over.
-    data: bytes.slice(),
-    verbosity: 0,
-    isEvalSupported: false,
-    disableFontFace: true,
-    useSystemFonts: false,
-    cMapUrl: `${pdfjsFolder}/cmaps/`,
-    cMapPacked: true,
-    standardFontDataUrl: `${pdfjsFolder}/standard_fonts/`,
-  })
+export async function loadPdf({ bytes, limits, passwords }: LoadInput): Promise<LoadedDocument> {
+  const { parser, info } = await openPdf(bytes, passwords)
   try {
-    const info = await parser.getInfo()
     if (info.total > limits.maxPages)
       throw loadFailure(
         'too_large',
@@ -58,6 +47,36 @@ export async function loadPdf({ bytes, limits }: LoadInput): Promise<LoadedDocum
   } finally {
     await parser.destroy()
   }
+}
+
+/** By the first password that opens it, none at first: many are protected against changes alone. */
+async function openPdf(
+  bytes: Uint8Array,
+  passwords: readonly string[],
+): Promise<{ parser: PDFParse; info: Awaited<ReturnType<PDFParse['getInfo']>> }> {
+  let cause: unknown
+  for (const password of ['', ...passwords]) {
+    const parser = new PDFParse({
+      // pdf.js takes its input's memory over.
+      data: bytes.slice(),
+      password,
+      verbosity: 0,
+      isEvalSupported: false,
+      disableFontFace: true,
+      useSystemFonts: false,
+      cMapUrl: `${pdfjsFolder}/cmaps/`,
+      cMapPacked: true,
+      standardFontDataUrl: `${pdfjsFolder}/standard_fonts/`,
+    })
+    try {
+      return { parser, info: await parser.getInfo() }
+    } catch (error) {
+      await parser.destroy()
+      if (!(error instanceof PasswordException)) throw pdfFailure(error)
+      cause = error
+    }
+  }
+  throw passwordNeeded('PDF', cause)
 }
 
 /** Gives the heading that the document begins with, if it begins with one. */
@@ -95,8 +114,6 @@ function continues(last: DocumentBuilder['last'], text: string): boolean {
 
 function pdfFailure(error: unknown): AquiferError {
   if (error instanceof AquiferError) return error
-  if (error instanceof PasswordException)
-    return loadFailure('encrypted', 'the PDF asks for a password: publish it without protection', error)
   // A damaged file makes pdf.js fail in many ways, not all of them with a type of their own.
   return loadFailure(
     'broken',
