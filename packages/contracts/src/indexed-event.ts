@@ -5,6 +5,8 @@ interface Visible {
   readonly build: string
   readonly chunks: number
   readonly guard: readonly string[]
+  readonly language: string | null
+  readonly fingerprint: string | null
 }
 
 /** What the topic `indexed` is told of a version that settled: how it went, and what is visible now. */
@@ -30,5 +32,7 @@ export function indexedEvent(about: {
     chunks: visible?.chunks ?? 0,
     floor: known?.floor ?? null,
     guard: visible?.guard ?? [],
+    language: visible?.language ?? null,
+    fingerprint: visible?.fingerprint ?? null,
   }
 }

@@ -44,6 +44,10 @@ export interface Chunks {
   readonly guard: readonly string[]
   readonly publishedAt: number
   readonly chunks: readonly Chunk[]
+  /** BCP 47; null where it is not known. */
+  readonly language: string | null
+  /** See `@aquifer/text/fingerprint`; null where there is too little text. */
+  readonly fingerprint: string | null
 }
 
 export type DocumentState = 'queued' | 'indexed' | 'failed' | 'quarantined' | 'deleted'
@@ -64,6 +68,9 @@ export interface Indexed {
   readonly floor: string | null
   /** What the first screen found in the visible version. */
   readonly guard: readonly string[]
+  /** Of the visible version. */
+  readonly language: string | null
+  readonly fingerprint: string | null
 }
 
 export interface PassageRange {

@@ -23,6 +23,8 @@ export function visible(n: number, given: Partial<VisibleVersion> = {}): Visible
     access: null,
     metadata: { n, tags: ['a', 'é'] },
     guard: ['injection'],
+    language: 'pt-BR',
+    fingerprint: '0123456789abcdef',
     publishedAt: PUBLISHED_AT + n,
     indexedAt: PUBLISHED_AT + n + 250,
     ...given,

@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import type { DocumentRecord, DocumentStateName, ListQuery, Registry } from '@aquifer/stores/registry'
 import { killedAfter } from './kill.ts'
+import { nearness } from './registry-near.ts'
 import { attempt, versionAt, visible } from './registry-values.ts'
 
 export interface RegistryAdapter {
@@ -14,7 +15,7 @@ export interface RegistryAdapter {
   readonly skips?: Readonly<Record<string, string>>
 }
 
-type Behaviour = (title: string, run: (registry: Registry, location: string) => Promise<void>) => void
+export type Behaviour = (title: string, run: (registry: Registry, location: string) => Promise<void>) => void
 
 export function registryConformance(name: string, adapter: RegistryAdapter): void {
   const skips = new Map(Object.entries(adapter.skips ?? {}))
@@ -38,6 +39,7 @@ export function registryConformance(name: string, adapter: RegistryAdapter): voi
     visibility(behaviour)
     attempts(behaviour)
     lists(behaviour)
+    nearness(behaviour)
     laws(behaviour)
     survival(behaviour, adapter)
     test('every case that is skipped exists', () => expect([...skips.keys()]).toEqual([]))
@@ -340,10 +342,7 @@ function laws(behaviour: Behaviour): void {
           await Promise.all(
             writes.map(async (write) => {
               await apply(registry, documentId, write)
-              const { floor, visible: now } = (await get(registry, documentId)) ?? {
-                floor: null,
-                visible: null,
-              }
+              const { floor, visible: now } = (await get(registry, documentId))!
               expect((floor ?? '') >= floorSeen).toBe(true)
               floorSeen = floor ?? ''
               if (now && floor) expect(now.version > floor).toBe(true)

@@ -9,6 +9,7 @@ import type { Chunk } from '@aquifer/contracts/types'
 import { DOCUMENT_POLICY } from '@aquifer/guard/policy'
 import type { GuardPolicy } from '@aquifer/guard/policy'
 import { AquiferError, errorMessage, invalid, unavailable } from '@aquifer/runtime/errors'
+import { FINGERPRINT_VERSION } from '@aquifer/text/fingerprint'
 import { Piscina } from 'piscina'
 
 import { CHUNKER_VERSION, defaultChunkOptions } from './chunk/chunk.ts'
@@ -119,6 +120,7 @@ export function createParsePool(options: ParsePoolOptions): ParsePool {
     build: JSON.stringify({
       loader: LOADER_VERSION,
       chunker: CHUNKER_VERSION,
+      fingerprint: FINGERPRINT_VERSION,
       ...settings.chunk,
       guard: settings.guard,
       tokens: tokenizerPath === null ? 'characters/4' : sha256(tokenizerPath),

@@ -1,14 +1,14 @@
 import type { Chunk } from '@aquifer/contracts/types'
 import { screenDocument } from '@aquifer/guard/policy'
 import type { Action, GuardPolicy } from '@aquifer/guard/policy'
+import { fingerprint } from '@aquifer/text/fingerprint'
 
 import { chunkDocument } from './chunk/chunk.ts'
 import type { ChunkOptions, CountTokens } from './chunk/chunk.ts'
 import { fitTitle } from './chunk/context.ts'
-import { fingerprint } from './fingerprint.ts'
 import { redactDocument } from './redact-document.ts'
 import type { LoadLimits } from './load/document.ts'
-import { detectLanguage } from './load/language.ts'
+import { detectLanguage, languageTag } from './load/language.ts'
 import { loadDocument } from './load/loaders.ts'
 import type { SourceFile } from './load/loaders.ts'
 import { normalizeText } from './load/normalize.ts'
@@ -25,7 +25,7 @@ export interface ParsedDocument {
   readonly text: string
   /** As the chunks were measured with it: the producer's, else the document's, else the file's name; cut where it is long. */
   readonly title: string | null
-  /** As the document says, else as its text shows. */
+  /** BCP 47: as the document says, else as its text shows. */
   readonly language: string | null
   /** Near-identical texts have one no further than `NEAR_DISTANCE` from each other; null where there is too little text. */
   readonly fingerprint: string | null
@@ -58,7 +58,7 @@ export async function parseDocument(
   return {
     text: document.text,
     title,
-    language: document.language ?? detectLanguage(document.text),
+    language: languageTag(document.language) ?? detectLanguage(document.text),
     fingerprint: fingerprint(document.text),
     mediaType: loaded.mediaType,
     pages: document.pageStarts.length,

@@ -143,6 +143,8 @@ describe('connector: a record at fault', () => {
       access: null,
       metadata: {},
       guard: [],
+      language: null,
+      fingerprint: null,
       publishedAt: 0,
       indexedAt: 0,
     })

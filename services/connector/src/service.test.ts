@@ -236,6 +236,8 @@ describe('connector: what is visible already', () => {
       access: null,
       metadata: {},
       guard: [],
+      language: null,
+      fingerprint: null,
     }
     const show = async (id: string, build: string): Promise<string> => {
       const version = formatVersion({ ...(await world.send(DOCUMENTS, id, text('seen'))), topic: DOCUMENTS })

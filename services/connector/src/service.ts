@@ -210,6 +210,8 @@ export function createConnectorService(deps: ConsumerDeps): ConnectorService {
       metadata: document.metadata,
       access,
       guard: parsed.guard.verdicts,
+      language: parsed.language,
+      fingerprint: parsed.fingerprint,
       publishedAt: document.publishedAt,
     }
     const replayed = source.replayedAt === 0 ? {} : { [REPLAYED_AT_HEADER]: String(source.replayedAt) }

@@ -200,6 +200,8 @@ export async function showVersion(
     access: null,
     metadata: {},
     guard: [],
+    language: null,
+    fingerprint: null,
     publishedAt: 0,
     indexedAt: 0,
   })

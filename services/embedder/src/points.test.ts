@@ -21,6 +21,8 @@ function part(offset: number, texts: readonly string[], title = 'T'): Part {
     metadata: {},
     access: null,
     guard: [],
+    language: null,
+    fingerprint: null,
     publishedAt: 1,
     chunks: texts.map((text, index) => ({
       index,

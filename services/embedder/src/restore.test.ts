@@ -63,6 +63,8 @@ async function show(id: string, version: string, given: Partial<VisibleVersion> 
     access: null,
     metadata: { year: 2026, tags: ['a', 'b'] },
     guard: ['personal_data'],
+    language: 'pt-BR',
+    fingerprint: '0123456789abcdef',
     publishedAt: 500,
     indexedAt: 99_000,
     ...given,
@@ -123,6 +125,8 @@ async function toldBy(id: string, event: Partial<Indexed>): Promise<void> {
     settledAt: 1,
     floor: null,
     guard: [],
+    language: null,
+    fingerprint: null,
     ...event,
   })
   await log.append(topics.indexed.name, [{ key: topicKey(TENANT, id), value }])

@@ -134,7 +134,7 @@ async function show(
   { index, files, registry }: RestoreOptions,
   { tenant, documentId, event }: Told,
 ): Promise<boolean> {
-  const { visibleVersion: version, visibleBuild: build, chunks, guard } = event
+  const { visibleVersion: version, visibleBuild: build, chunks, guard, language, fingerprint } = event
   // Without a point nothing says who may read it.
   if (version === null || build === null || chunks === 0) return false
   const points = { tenant, documentId, version: { eq: version }, build: { eq: build } }
@@ -147,7 +147,8 @@ async function show(
   const { publishedAt, settledAt: indexedAt } =
     event.version === version ? event : { publishedAt: appendTimeMs, settledAt: appendTimeMs }
   const contentType = meta?.contentType ?? null
-  const about = { title, contentType, access, metadata, guard, publishedAt, indexedAt }
+  const said = { guard, language, fingerprint }
+  const about = { title, contentType, access, metadata, ...said, publishedAt, indexedAt }
   await registry.flip(tenant, documentId, { version, build, chunks, ...about })
   return true
 }

@@ -119,6 +119,8 @@ function chunksOf(v: string, texts: readonly string[], more: Partial<Chunks> = {
     metadata: {},
     access: null,
     guard: [],
+    language: null,
+    fingerprint: null,
     publishedAt: 1,
     chunks,
     ...more,

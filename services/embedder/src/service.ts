@@ -183,6 +183,8 @@ export function createEmbedderService(deps: EmbedderDeps): EmbedderService {
         access: chunks.access,
         metadata: chunks.metadata,
         guard: chunks.guard,
+        language: chunks.language,
+        fingerprint: chunks.fingerprint,
         publishedAt: chunks.publishedAt,
         indexedAt,
       }),

@@ -241,6 +241,8 @@ export async function createWorld({
           access,
           metadata,
           guard,
+          language: null,
+          fingerprint: null,
           publishedAt: 0,
           indexedAt: 1,
         })

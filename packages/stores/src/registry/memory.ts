@@ -1,4 +1,6 @@
 import { parseVersion } from '@aquifer/contracts/version'
+import { bandKeys, nearKeys } from '@aquifer/text/fingerprint'
+import { MAX_PER_KEY } from './port.ts'
 import type { Attempt, DocumentRecord, FlipResult, Registry, VisibleVersion } from './port.ts'
 import { readable } from './readable.ts'
 
@@ -73,6 +75,18 @@ export function createMemoryRegistry(): Registry {
       return listed.length <= limit || !last
         ? { documents }
         : { documents, cursor: Buffer.from(last.documentId).toString('base64url') }
+    },
+    async candidates(tenant, fingerprint) {
+      const near = new Set(nearKeys(fingerprint))
+      const seen = new Map<string, number>()
+      return [...of(tenant)].flatMap(([documentId, { visible }]) => {
+        if (!visible?.fingerprint) return []
+        const shared = bandKeys(visible.fingerprint).filter(
+          (key) => near.has(key) && (seen.get(key) ?? 0) < MAX_PER_KEY,
+        )
+        for (const key of shared) seen.set(key, (seen.get(key) ?? 0) + 1)
+        return shared.length > 0 ? { documentId, fingerprint: visible.fingerprint } : []
+      })
     },
     async counts(tenant) {
       const counts = { queued: 0, indexed: 0, failed: 0, quarantined: 0, deleted: 0, chunks: 0 }

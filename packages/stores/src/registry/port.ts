@@ -10,6 +10,8 @@ import type { Metadata } from '@aquifer/contracts/types'
  *  R4  A write that has resolved survives kill -9.
  *  R5  The latest attempt is that of the highest version; of one version, a settled state wins over `queued`, unless the version
  *      is tried again since (`replayedAt` is higher) and is not indexed.
+ *  R6  `candidates` misses no visible document that is near, however many others there are, up to `MAX_PER_KEY` of one key; and
+ *      has none that is not visible.
  */
 export interface Registry {
   lookUp(tenant: string, documentIds: readonly string[]): Promise<Map<string, DocumentRecord>>
@@ -24,6 +26,11 @@ export interface Registry {
   raiseFloor(tenant: string, documentId: string, version: string): Promise<void>
   /** By document id. */
   list(tenant: string, query: ListQuery): Promise<{ documents: DocumentRecord[]; cursor?: string }>
+  /**
+   * Visible documents that have one of `nearKeys` of a fingerprint among the `bandKeys` of their own, in no order; of each key at
+   * most `MAX_PER_KEY`. Without a look through the tenant: among others there is one in about a thousand.
+   */
+  candidates(tenant: string, fingerprint: string): Promise<Candidate[]>
   counts(tenant: string): Promise<Record<DocumentStateName, number> & { chunks: number }>
   /** Publish → visible times of the newest flips (at most 1,000), milliseconds. */
   recentLags(tenant: string): Promise<number[]>
@@ -64,6 +71,10 @@ export interface VisibleVersion {
   readonly metadata: Metadata
   /** Verdicts of the first screen at the door, such as `injection` or `personal_data`. */
   readonly guard: readonly string[]
+  /** BCP 47; null where it is not known. */
+  readonly language: string | null
+  /** See `@aquifer/text/fingerprint`; null where there is too little text. */
+  readonly fingerprint: string | null
   readonly publishedAt: number
   readonly indexedAt: number
 }
@@ -76,6 +87,14 @@ export interface DocumentRecord {
   readonly floor: string | null
   readonly latest: Attempt | null
 }
+
+/** What may be near a fingerprint. */
+export interface Candidate {
+  readonly documentId: string
+  readonly fingerprint: string
+}
+/** More documents that share 16 bits are mostly copies of one another: some of them will do. */
+export const MAX_PER_KEY = 200
 
 export type FlipResult =
   | { readonly flipped: true; readonly previous: { version: string; build: string } | null }

@@ -5,12 +5,13 @@ import { script } from '../redis.ts'
  *
  *   1 sound    hash: `identity` under which the registry was found whole; `lost` where it was found not to be
  *   2 latest   hash: document id → version, state, replayedAt, what a deletion keeps, the rest; a line each
- *   3 visible  hash: document id → version, build, chunks, lag, the whole; a line each
+ *   3 visible  hash: document id → version, build, chunks, lag, the whole, fingerprint if it has one; a line each
  *   4 floor    hash: document id → version
  *   5 order    sorted set of equal scores, so in the order of bytes: `<state>\n<id>` and, of every document, `\n<id>`
  *   6 flips    sorted set: ids of the newest flips by the time of their indexing
  *   7 chunks   how many are visible
  *   8 queued   sorted set in the order of bytes: `<version>\n<tenant>/<id>`, of all tenants
+ *   9 near     sorted set in the order of bytes: `<key><fingerprint>\n<id>` for each of the four band keys of what is visible
  *
  * JSON is never read here: cjson would change numbers and empty lists. JSON has no line breaks, so lines can hold it.
  */
@@ -41,6 +42,16 @@ const COMMON = `
     end
     return values
   end
+  -- Whoever was visible, or will be, is found by its four bands or is not.
+  local function mark(command, id, visible)
+    local fingerprint = string.match(visible, '\\n(%x+)$')
+    if not fingerprint then return end
+    for band = 0, 3 do
+      local member = band .. string.sub(fingerprint, 4 * band + 1, 4 * band + 4) .. fingerprint .. '\\n' .. id
+      if command == 'ZADD' then redis.call('ZADD', KEYS[9], 0, member)
+      else redis.call('ZREM', KEYS[9], member) end
+    end
+  end
   local function setLatest(id, tenant, old, version, state, replayed, kept, rest)
     local place = '\\n' .. tenant .. '/' .. id
     if old then
@@ -70,6 +81,15 @@ export const LIST = script(`${CHECKED}
   local ids = redis.call('ZRANGEBYLEX', KEYS[5], ARGV[2], ARGV[3], 'LIMIT', 0, ARGV[4])
   for i = 1, #ids do ids[i] = string.match(ids[i], '\\n(.*)$') end
   return {ids, found(KEYS[2], ids, 1), found(KEYS[3], ids, 1), found(KEYS[4], ids, 1)}`)
+
+/** ARGV: checked, limit of each key, keys. → members of `near` */
+export const CANDIDATES = script(`${CHECKED}
+  local members = {}
+  for i = 3, #ARGV do
+    local of = redis.call('ZRANGEBYLEX', KEYS[9], '[' .. ARGV[i], '(' .. ARGV[i] .. 'g', 'LIMIT', 0, ARGV[2])
+    for j = 1, #of do members[#members + 1] = of[j] end
+  end
+  return members`)
 
 /** ARGV: checked, states. → how many of each, then the visible chunks */
 export const COUNTS = script(`${CHECKED}
@@ -110,7 +130,7 @@ export const RECORD_ATTEMPT = script(`${COMMON}
   end
   setLatest(id, tenant, old, version, state, replayed, kept, rest)`)
 
-/** ARGV: tenant, id, version, build, chunks, lag, indexedAt, limit of flips, visible, kept, rest. → {outcome, version, build} */
+/** ARGV: tenant, id, version, build, chunks, lag, indexedAt, limit of flips, visible (and the line of its fingerprint), kept, rest. → {outcome, version, build} */
 export const FLIP = script(`${COMMON}
   local tenant, id, version, build, chunks, lag, at, limit, visible, kept, rest = unpack(ARGV)
   local floor = redis.call('HGET', KEYS[4], id)
@@ -121,8 +141,10 @@ export const FLIP = script(`${COMMON}
     oldVersion, oldBuild, oldChunks = lines(old)
     if less(version, oldVersion) then return {'superseded', oldVersion} end
     if version == oldVersion and build == oldBuild then return {'same', oldVersion} end
+    mark('ZREM', id, old)
   end
   redis.call('HSET', KEYS[3], id, table.concat({version, build, chunks, lag, visible}, '\\n'))
+  mark('ZADD', id, visible)
   redis.call('INCRBY', KEYS[7], chunks - (oldChunks or 0))
   redis.call('ZADD', KEYS[6], at, id)
   redis.call('ZREMRANGEBYRANK', KEYS[6], 0, -limit - 1)
@@ -142,6 +164,7 @@ export const RAISE_FLOOR = script(`${COMMON}
     local visibleVersion, _, chunks = lines(visible)
     if not less(version, visibleVersion) then
       redis.call('HDEL', KEYS[3], id)
+      mark('ZREM', id, visible)
       redis.call('ZREM', KEYS[6], id)
       redis.call('DECRBY', KEYS[7], chunks)
     end

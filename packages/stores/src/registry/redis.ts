@@ -1,8 +1,11 @@
 import { parseVersion } from '@aquifer/contracts/version'
 import { unavailable } from '@aquifer/runtime/errors'
+import { nearKeys } from '@aquifer/text/fingerprint'
 import type { RedisConnection, RedisUser, Script } from '../redis.ts'
+import { MAX_PER_KEY } from './port.ts'
 import type {
   Attempt,
+  Candidate,
   DocumentRecord,
   DocumentStateName,
   FlipResult,
@@ -51,6 +54,7 @@ function createRegistry(user: RedisUser, slot: string, checked: boolean): Regist
     `${slot}:sound`,
     ...['latest', 'visible', 'floor', 'order', 'flips', 'chunks'].map((kind) => `${slot}:${kind}:${tenant}`),
     `${slot}:queued`,
+    `${slot}:near:${tenant}`,
   ]
 
   async function read(script: Script, tenant: string, ...args: (string | number)[]): Promise<unknown> {
@@ -78,7 +82,7 @@ function createRegistry(user: RedisUser, slot: string, checked: boolean): Regist
       await user.script(scripts.RECORD_ATTEMPT, keysOf(tenant), args)
     },
     async flip(tenant, documentId, visible) {
-      const { version, build, chunks, publishedAt, indexedAt } = visible
+      const { version, build, chunks, publishedAt, indexedAt, fingerprint } = visible
       const lag = indexedAt - publishedAt
       const identified = [
         tenant,
@@ -90,7 +94,9 @@ function createRegistry(user: RedisUser, slot: string, checked: boolean): Regist
         indexedAt,
         MAX_LAGS,
       ]
-      const args = [...identified, JSON.stringify(visible), ...attemptLines(visible)]
+      const whole = JSON.stringify(visible)
+      const shown = fingerprint === null ? whole : `${whole}\n${fingerprint}`
+      const args = [...identified, shown, ...attemptLines(visible)]
       const reply = await user.script(scripts.FLIP, keysOf(tenant), args)
       const [outcome, other, otherBuild] = reply as [string, string, string]
       if (outcome !== 'flipped') return { flipped: false, reason: outcome, winner: other } as FlipResult
@@ -125,6 +131,12 @@ function createRegistry(user: RedisUser, slot: string, checked: boolean): Regist
       return after === ''
         ? { documents: listed }
         : { documents: listed, cursor: Buffer.from(after).toString('base64url') }
+    },
+    async candidates(tenant, fingerprint) {
+      const keys = nearKeys(fingerprint)
+      const members = (await read(scripts.CANDIDATES, tenant, MAX_PER_KEY, ...keys)) as string[]
+      const found = members.map(toCandidate)
+      return [...new Map(found.map((candidate) => [candidate.documentId, candidate])).values()]
     },
     async counts(tenant) {
       type Counts = [number, number, number, number, number, number]
@@ -183,6 +195,12 @@ function createSoundness(user: RedisUser, slot: string): Soundness {
       await user.script(scripts.DECLARE_LOST, [sound], [])
     },
   }
+}
+
+/** Of a member of `near`: a key of five characters, a fingerprint, a line break, an id. */
+function toCandidate(member: string): Candidate {
+  const end = member.indexOf('\n')
+  return { fingerprint: member.slice(5, end), documentId: member.slice(end + 1) }
 }
 
 /** Latest, visible and floor of each document, null where there is none. */

@@ -1,6 +1,12 @@
 import { parseVersion } from '@aquifer/contracts/version'
 import type { Database, Row, SqlValue, Statement } from '@aquifer/runtime/sqlite'
+import { nearKeys } from '@aquifer/text/fingerprint'
+import { MAX_PER_KEY } from './port.ts'
 import type { Attempt, DocumentRecord, FlipResult, Registry, VisibleVersion } from './port.ts'
+
+const FINGERPRINT = "visible ->> 'fingerprint'"
+/** As `bandKeys` has them. */
+const BAND_KEYS = [0, 1, 2, 3].map((band) => `'${band}' || substr(${FINGERPRINT}, ${1 + 4 * band}, 4)`)
 
 /**
  * One row a document. `visible` and `latest` are JSON; what is compared or listed by is read out of them. Versions and
@@ -25,6 +31,10 @@ export const registrySchema = `
   CREATE INDEX IF NOT EXISTS registry_by_state ON registry (tenant, state, document_id, chunks);
   CREATE INDEX IF NOT EXISTS registry_by_time ON registry (tenant, indexed_at, lag_ms) WHERE indexed_at IS NOT NULL;
   CREATE INDEX IF NOT EXISTS registry_queued ON registry (latest_version) WHERE state = 'queued';
+${BAND_KEYS.map(
+  (key, band) =>
+    `CREATE INDEX IF NOT EXISTS registry_band_${band} ON registry (tenant, ${key}) WHERE ${FINGERPRINT} IS NOT NULL;`,
+).join('\n')}
 `
 
 const MAX_LAGS = 1000
@@ -72,6 +82,16 @@ const LIST = `
   WHERE tenant = ?1 AND document_id > ?2 AND (?3 IS NULL OR state = ?3)
     AND (?4 IS NULL OR (${READABLE.join(' AND ')}))
   ORDER BY document_id LIMIT ?5`
+
+/** Each key on its own: a crowd behind one takes no other's room. */
+const CANDIDATES = BAND_KEYS.map(
+  (bandKey, band) => `
+  SELECT found.document_id, found.${FINGERPRINT} AS fingerprint
+  FROM json_each(?2) AS near CROSS JOIN registry AS found
+  WHERE near.value LIKE '${band}%' AND found.tenant = ?1 AND found.document_id IN (
+    SELECT document_id FROM registry
+    WHERE tenant = ?1 AND ${FINGERPRINT} IS NOT NULL AND ${bandKey} = near.value LIMIT ${MAX_PER_KEY})`,
+).join(' UNION ')
 
 /** The registry in a database whose schema includes `registrySchema`. */
 export function createSqliteRegistry(database: Database): Registry {
@@ -127,6 +147,13 @@ export function createSqliteRegistry(database: Database): Registry {
       return rows.length <= limit || !last
         ? { documents }
         : { documents, cursor: Buffer.from(last.documentId).toString('base64url') }
+    },
+    async candidates(tenant, fingerprint) {
+      const rows = await database.all(CANDIDATES, tenant, JSON.stringify(nearKeys(fingerprint)))
+      return rows.map((row) => ({
+        documentId: String(row.document_id),
+        fingerprint: String(row.fingerprint),
+      }))
     },
     async counts(tenant) {
       const rows = await database.all(

@@ -23,3 +23,16 @@ export function detectLanguage(text: string): string | null {
   const found = eld.detect(sample)
   return found.language !== '' && found.isReliable() ? found.language : null
 }
+
+const MAX_TAG_LENGTH = 35
+
+/** What a document says of its language, as a BCP 47 tag in its usual form (`pt-BR`); null where it is none that is in use. */
+export function languageTag(declared: string | null): string | null {
+  const tag = declared?.replaceAll('_', '-') ?? ''
+  if (!/^(?!und)[a-z]{2,3}(?:-|$)/i.test(tag) || tag.length > MAX_TAG_LENGTH) return null
+  try {
+    return Intl.getCanonicalLocales(tag)[0] ?? null
+  } catch {
+    return null
+  }
+}

@@ -37,7 +37,8 @@ test('retrieval: a version that became whole and visible after the search is sea
         const found = await index.search(query)
         if (++searches > 1) return found
         await index.upsert(points.slice(1))
-        const about = { title: null, contentType: null, access: null, metadata: {}, guard: [] }
+        const said = { title: null, contentType: null, language: null, fingerprint: null }
+        const about = { ...said, access: null, metadata: {}, guard: [] }
         const times = { publishedAt: NOW, indexedAt: NOW }
         await registry.flip('acme', 'a', { version: VERSION, build: 'b', chunks: 2, ...about, ...times })
         return found

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 
-import { fingerprint, fingerprintDistance, NEAR_DISTANCE } from './fingerprint.ts'
+import { bandKeys, fingerprint, fingerprintDistance, NEAR_DISTANCE, nearKeys } from './fingerprint.ts'
 
 const words = (seed: string, count: number) =>
   Array.from({ length: count }, (_, i) => `${seed}${(i * 7919) % 997}`)
@@ -30,6 +30,21 @@ describe('the fingerprint of a text', () => {
 
   it('too little text: has none', () => {
     expect(fingerprint('Only a few words.')).toBeNull()
+  })
+
+  it('any two that are near: one has a key of the other', () => {
+    const bits = fc.uniqueArray(fc.nat({ max: 63 }), { maxLength: NEAR_DISTANCE })
+    fc.assert(
+      fc.property(fc.bigInt({ min: 0n, max: 2n ** 64n - 1n }), bits, (value, changed) => {
+        const [a, b] = [value, changed.reduce((to, bit) => to ^ (1n << BigInt(bit)), value)].map((each) =>
+          each.toString(16).padStart(16, '0'),
+        ) as [string, string]
+        expect(fingerprintDistance(a, b)).toBe(changed.length)
+        const near = new Set(nearKeys(a))
+        expect(bandKeys(b).some((key) => near.has(key))).toBe(true)
+      }),
+      { numRuns: 2000 },
+    )
   })
 
   it('any text: 64 bits in hex, at no distance from itself', () => {

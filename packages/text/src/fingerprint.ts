@@ -6,6 +6,8 @@ const WORD =
   /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Thai}]|[[\p{L}\p{N}]--[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Thai}]]+/gv
 /** Fewer words than this are like too many others. */
 const MIN_WORDS = 20
+/** Changes with every change of what `fingerprint` returns: those of two versions cannot be compared. */
+export const FINGERPRINT_VERSION = 1
 
 /**
  * What a text says, as 64 bits in hex, of which near-identical texts share all but a few (SimHash, Charikar 2002; for near
@@ -46,6 +48,36 @@ export function fingerprint(text: string): string | null {
  * references to sister functions, is at 9), while a sentence put into one of these short pages moves it by 4 at the median.
  */
 export const NEAR_DISTANCE = 6
+
+const BAND_DIGITS = 4
+const BANDS = BITS / (4 * BAND_DIGITS)
+/** What a band of every near fingerprint can be: this one's with none or one of its bits changed. */
+const FLIPS = [0, ...Array.from({ length: BITS / BANDS }, (_, bit) => 1 << bit)]
+
+/**
+ * The four bands of 16 bits of a fingerprint, each as its number and its four digits: what it is found by. Of two that differ in at
+ * most `NEAR_DISTANCE` = 6 bits one of the four bands differs in at most one, so that `nearKeys` of one has a key of the other
+ * (multi-index hashing, Norouzi, Punjani and Fleet 2014). Of others it has one in about a thousand.
+ */
+export function bandKeys(fingerprint: string): string[] {
+  return bandsOf(fingerprint).map((digits, band) => `${band}${digits}`)
+}
+
+/** All 68 keys by which what is near is found: `bandKeys` of a fingerprint with no or one bit changed in each. */
+export function nearKeys(fingerprint: string): string[] {
+  return bandsOf(fingerprint).flatMap((digits, band) =>
+    FLIPS.map((flip) => {
+      const changed = Number.parseInt(digits, 16) ^ flip
+      return `${band}${changed.toString(16).padStart(BAND_DIGITS, '0')}`
+    }),
+  )
+}
+
+function bandsOf(fingerprint: string): string[] {
+  return Array.from({ length: BANDS }, (_, band) =>
+    fingerprint.slice(band * BAND_DIGITS, (band + 1) * BAND_DIGITS),
+  )
+}
 
 /** In how many of 64 bits two fingerprints differ. */
 export function fingerprintDistance(a: string, b: string): number {
