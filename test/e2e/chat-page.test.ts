@@ -1,4 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs'
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { join, resolve } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import {
@@ -47,6 +50,28 @@ describe.skipIf(missing !== null)('chat page', () => {
     await browser?.close()
     await server.kill('SIGTERM')
     await removeDataDir(dataDir)
+  })
+
+  test('a link on another site opens it; that site’s own requests are refused', async () => {
+    const link = `<title>elsewhere</title><a href="${server.url}/">to Aquifer</a>`
+    const site = createServer((_, response) => response.setHeader('Content-Type', 'text/html').end(link))
+    await once(site.listen(0, '127.0.0.1'), 'listening')
+    const page = await browser!.newPage()
+    try {
+      // To a browser localhost is another site than 127.0.0.1.
+      await page.goto(`http://localhost:${(site.address() as AddressInfo).port}/`)
+      const blind = `fetch('${server.url}/v1/status', { mode: 'no-cors' }).then(() => 'sent')`
+      const refused = page.waitForResponse((response) => response.url().endsWith('/v1/status'))
+      expect(await page.evaluate(blind)).toBe('sent')
+      expect((await refused).status()).toBe(403)
+      await page.getByRole('link', { name: 'to Aquifer' }).click()
+      await page.getByRole('button', { name: 'What is a floor?' }).waitFor()
+      await page.reload()
+      await page.getByRole('button', { name: 'What is a floor?' }).waitFor()
+    } finally {
+      await page.close()
+      site.close()
+    }
   })
 
   test('asks an example; the citation opens the source with the passage marked, and the answer says what it rests on', async () => {

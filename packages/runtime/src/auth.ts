@@ -84,14 +84,7 @@ export function keyAuthenticator(path: string): Authenticate {
  * loopback, so that a web page elsewhere cannot reach the server through the user's browser (DNS rebinding, CSRF).
  */
 export const loopbackAuthenticator: Authenticate = (request) => {
-  const host = hostName(request.header('host') ?? '')
-  if (host === null || !isLoopback(host)) {
-    throw invalid(
-      'foreign_host',
-      `the Host header ${JSON.stringify(request.header('host') ?? '')} is not this machine`,
-      403,
-    )
-  }
+  checkLocalHost(request)
   const origin = request.header('origin')
   const site = request.header('sec-fetch-site')
   if ((origin !== undefined && !isLocalOrigin(origin)) || site === 'cross-site') {
@@ -102,6 +95,18 @@ export const loopbackAuthenticator: Authenticate = (request) => {
     )
   }
   return { tenant: 'default', groups: null, canWrite: true, operator: true }
+}
+
+/** Throws 403 `foreign_host` where the request was not addressed to loopback. */
+export function checkLocalHost(request: RequestHead): void {
+  const host = hostName(request.header('host') ?? '')
+  if (host === null || !isLoopback(host)) {
+    throw invalid(
+      'foreign_host',
+      `the Host header ${JSON.stringify(request.header('host') ?? '')} is not this machine`,
+      403,
+    )
+  }
 }
 
 function hostName(host: string): string | null {

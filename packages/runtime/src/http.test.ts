@@ -1,4 +1,6 @@
 import { once } from 'node:events'
+import { request } from 'node:http'
+import type { IncomingMessage } from 'node:http'
 import { connect } from 'node:net'
 import { createRoute, z } from '@hono/zod-openapi'
 import { streamText } from 'hono/streaming'
@@ -129,6 +131,42 @@ describe('http: errors', () => {
         welcome: '',
       }),
     ).rejects.toMatchObject({ code: 'port_in_use' })
+  })
+})
+
+describe('http: on this machine alone', () => {
+  /** With a browser's own headers, which fetch keeps to itself. */
+  async function statusOf(path: string, headers: Record<string, string>, method = 'GET'): Promise<number> {
+    const [response] = (await once(
+      request(`${server.url}${path}`, { method, headers }).end(),
+      'response',
+    )) as [IncomingMessage]
+    response.resume()
+    return response.statusCode!
+  }
+  const LINK = {
+    'sec-fetch-site': 'cross-site',
+    'sec-fetch-mode': 'navigate',
+    'sec-fetch-dest': 'document',
+    'sec-fetch-user': '?1',
+  }
+
+  test('a link elsewhere opens the page and the reference; an API stays out of reach', async () => {
+    await start(createRoutes().get('/v1/x', (c) => c.text('x')))
+    expect(await Promise.all(['/', '/reference'].map((path) => statusOf(path, LINK)))).toEqual([200, 200])
+    const refused = ['/v1/x', '/metrics', '/readyz', '/openapi.json', '/v1/x/../../v1/x']
+    expect(await Promise.all(refused.map((path) => statusOf(path, LINK)))).toEqual(refused.map(() => 403))
+  })
+
+  test.each([
+    ['a frame', { ...LINK, 'sec-fetch-dest': 'iframe' }, 'GET'],
+    ['a script', { ...LINK, 'sec-fetch-mode': 'no-cors', 'sec-fetch-dest': 'script' }, 'GET'],
+    ['a fetch', { ...LINK, 'sec-fetch-mode': 'cors', 'sec-fetch-dest': 'empty' }, 'GET'],
+    ['a form', { ...LINK, origin: 'https://evil.example' }, 'POST'],
+    ['a name that leads here', { ...LINK, host: 'evil.example' }, 'GET'],
+  ])('the page, by another site’s %s: refused', async (_, headers, method) => {
+    await start(createRoutes())
+    expect(await statusOf('/', headers, method)).toBe(403)
   })
 })
 

@@ -4,7 +4,7 @@ import { OpenAPIHono } from '@hono/zod-openapi'
 import type { Context } from 'hono'
 import { bodyLimit } from 'hono/body-limit'
 import type { AddressInfo } from 'node:net'
-import { loopbackAuthenticator } from './auth.ts'
+import { checkLocalHost, loopbackAuthenticator } from './auth.ts'
 import type { Authenticate, Identity } from './auth.ts'
 import { AquiferError, errorMessage, invalid, unavailable } from './errors.ts'
 import type { Logger } from './logger.ts'
@@ -195,7 +195,8 @@ function createApp(options: HttpOptions): Routes {
   })
   if (options.localOnly) {
     app.use(async (c, next) => {
-      loopbackAuthenticator({ header: (name) => c.req.header(name) })
+      const check = isVisit(c.req) ? checkLocalHost : loopbackAuthenticator
+      check({ header: (name) => c.req.header(name) })
       await next()
     })
   }
@@ -246,6 +247,23 @@ function createApp(options: HttpOptions): Routes {
     return errorResponse(error, c.req.path, trace.traceId)
   })
   return app
+}
+
+/** Pages for people, which hold nothing of anyone. */
+const PAGES = ['/', '/reference']
+
+/**
+ * A link elsewhere that a person follows: it opens a page in a tab of its own, where no other site can read or steer it. A frame, a
+ * script and a form are none.
+ */
+function isVisit(request: Context['req']): boolean {
+  return (
+    request.method === 'GET' &&
+    PAGES.includes(request.path) &&
+    request.header('sec-fetch-mode') === 'navigate' &&
+    request.header('sec-fetch-dest') === 'document' &&
+    request.header('origin') === undefined
+  )
 }
 
 async function readiness(c: Context<Env>, options: HttpOptions): Promise<Response> {
