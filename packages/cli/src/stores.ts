@@ -13,6 +13,7 @@ import type { GenerationStore } from '@aquifer/stores/generations'
 import type { Registry } from '@aquifer/stores/registry'
 import type { GuardedRegistry } from '@aquifer/stores/registry-soundness'
 import type { VectorIndexAdmin } from '@aquifer/stores/vector-index'
+import type { WatchState } from '@aquifer/stores/watch-state'
 import { createGenerationFiles } from './generation-files.ts'
 
 /** What the configuration's URLs name, opened. An adapter is loaded only where its URL asks for it. */
@@ -31,6 +32,7 @@ export interface State {
   openRegistry(instance: string): Promise<Registry | GuardedRegistry>
   /** Of an instance that was replaced. */
   dropRegistry(instance: string): Promise<void>
+  openWatchState(): Promise<WatchState>
 }
 
 export interface StoresOptions {
@@ -110,6 +112,10 @@ async function openState(options: StoresOptions): Promise<State> {
       openRegistry: (instance) => generations.openRegistry(instance),
       // Goes with its name.
       dropRegistry: async () => {},
+      async openWatchState() {
+        const { openSqliteWatchState } = await import('@aquifer/stores/watch-state-sqlite')
+        return openSqliteWatchState(join(config.dataDir, 'watch.db'))
+      },
     }
   }
   return await openRedisState(options)
@@ -133,5 +139,9 @@ async function openRedisState({ config, clock, random, logger, closers }: Stores
     generations: generations.createRedisGenerations(redis),
     openRegistry: async (name) => registry.createRedisRegistry(redis, { name }),
     dropRegistry: async (name) => await registry.dropRedisRegistry(redis, name),
+    async openWatchState() {
+      const { createRedisWatchState } = await import('@aquifer/stores/watch-state-redis')
+      return createRedisWatchState(redis)
+    },
   }
 }

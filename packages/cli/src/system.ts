@@ -4,7 +4,6 @@ import { join } from 'node:path'
 import { documentRoutes } from '@aquifer/connector/http'
 import { openPasswords } from '@aquifer/connector/passwords'
 import { createFolderWatch } from '@aquifer/connector/watch-folder'
-import { openWatchState } from '@aquifer/connector/watch-state'
 import { consoleRoutes } from '@aquifer/console/http'
 import { openSchemas } from '@aquifer/contracts/schemas'
 import { topics } from '@aquifer/contracts/topics'
@@ -225,7 +224,7 @@ async function assemble(
     runs('connector') && config.watch.length > 0
       ? createFolderWatch({
           ...publishing,
-          state: openWatchState(join(config.dataDir, 'watch.db')),
+          state: await stores.openWatchState(),
           folders: config.watch,
           tenant: config.watchTenant,
           access: config.watchAccess,

@@ -22,15 +22,20 @@ export async function mapLimited<T, R>(
   return results
 }
 
-/** Runs the works of one key one after the other; other keys do not wait. */
-export type Turns = <T>(key: string, work: () => Promise<T>) => Promise<T>
+/**
+ * Runs the works of one key one after the other; other keys do not wait. `lost` aborts where the turn may be another's already: a work
+ * that is long ends then.
+ */
+export type Turns = <T>(key: string, work: (lost: AbortSignal) => Promise<T>) => Promise<T>
 
 /** Turns within this process, in the order in which the works were handed in. */
 export function createTurns(): Turns {
   const last = new Map<string, Promise<unknown>>()
+  const { signal: neverLost } = new AbortController()
   return async (key, work) => {
     const before = last.get(key) ?? Promise.resolve()
-    const mine = before.then(work, work)
+    const begin = async () => await work(neverLost)
+    const mine = before.then(begin, begin)
     last.set(key, mine)
     try {
       return await mine

@@ -213,6 +213,27 @@ describe.skipIf('missing' in redis)(`turns on redis${suffix}`, () => {
     expect(await state.run(async (client) => await client.get(place))).toBe('another')
   })
 
+  test('who has lost its turn hears of it: another has it, or it was away for longer than it is held', async () => {
+    const url = freshPlace(part.url)
+    const own = await connection(url)
+    const state = own.as('state_unavailable')
+    const heard = async (clock: Clock, meanwhile: () => Promise<unknown>) =>
+      await (
+        await turns(url, clock)
+      )('k', async (lost) => {
+        await meanwhile()
+        await until('it is told', async () => lost.aborted)
+      })
+    await heard(
+      hastyClock(),
+      async () => await state.run((client) => client.set(`${own.prefix}:turn:k`, 'b')),
+    )
+    await state.run(async (client) => await client.del(`${own.prefix}:turn:k`))
+    const hasty = hastyClock()
+    const late: Clock = { ...hasty, sleep: async (ms, signal) => await hasty.sleep(4 * ms, signal) }
+    await heard(late, async () => {})
+  })
+
   test('a turn lasts as long as its work', async () => {
     const url = freshPlace(part.url)
     const door = await turns(url, hastyClock())

@@ -26,8 +26,9 @@ const RELEASE = script(`
  * Turns among all processes that share a Redis; within one they are taken in the order in which they were handed in, so that
  * one process at most asks for a key on behalf of many. Rejects with `state_unavailable` where a turn cannot be had in time.
  *
- * A fail-over, or a holder that was stopped for longer than its turn, can let two have a turn at once. So this may keep work from
- * being in vain, but nothing may rest on it alone: who may read a document is checked again when its record is processed.
+ * A fail-over, or a holder that was stopped for longer than its turn, can let two have a turn at once, until the first one finds out and
+ * its work's `lost` aborts. So this may keep work from being in vain, but nothing may rest on it alone: who may read a document is checked
+ * again when its record is processed.
  */
 export function createRedisTurns(
   redis: RedisConnection,
@@ -51,11 +52,18 @@ export function createRedisTurns(
     }
   }
 
-  async function keep(place: string, token: string, ended: AbortSignal): Promise<void> {
+  async function keep(place: string, token: string, ended: AbortSignal, lose: () => void): Promise<void> {
+    let heldUntilMs = clock.now() + HELD_MS
     while (!ended.aborted) {
       await clock.sleep(RENEW_MS, ended).catch(() => {})
+      if (ended.aborted) return
+      const askedMs = clock.now()
+      // Before the server is asked: a process that was stopped for long does not go on with anything until then.
+      if (askedMs >= heldUntilMs) lose()
       // The server may be back by the next time.
-      if (!ended.aborted) await user.script(RENEW, [place], [token, HELD_MS]).catch(() => {})
+      const renewed = await user.script(RENEW, [place], [token, HELD_MS]).catch(() => null)
+      if (renewed === 0) lose()
+      if (renewed === 1) heldUntilMs = askedMs + HELD_MS
     }
   }
 
@@ -65,9 +73,10 @@ export function createRedisTurns(
       const token = randomUUID()
       await take(place, token)
       const ended = new AbortController()
-      const keeping = keep(place, token, ended.signal)
+      const lost = new AbortController()
+      const keeping = keep(place, token, ended.signal, () => lost.abort())
       try {
-        return await work()
+        return await work(lost.signal)
       } finally {
         ended.abort()
         await keeping

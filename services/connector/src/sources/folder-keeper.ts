@@ -21,7 +21,7 @@ import {
 import { createFolderTree } from './folder-tree.ts'
 import type { FolderTree } from './folder-tree.ts'
 import type { Publisher } from './publish.ts'
-import type { KnownFile, WatchState } from './watch-state.ts'
+import type { KnownFile, WatchState } from '@aquifer/stores/watch-state'
 
 export interface FolderSettings {
   readonly path: string
@@ -200,7 +200,7 @@ export function createFolderKeeper(deps: KeeperDeps, settings: FolderSettings): 
         tell(path, `${path} cannot be read: ${found.why}`)
       } else if (now !== mark) note(path, now)
       else if (mark === null) gone.push(path)
-      else await steadily(signal, path, () => take(root, path, mark))
+      else await steadily(signal, path, () => take(root, path, mark, signal))
     })
     if (gone.length > 0) await removeAll(root, gone, signal)
   }
@@ -227,7 +227,7 @@ export function createFolderKeeper(deps: KeeperDeps, settings: FolderSettings): 
     pending.delete(path)
   }
 
-  async function take(root: string, path: string, mark: string): Promise<void> {
+  async function take(root: string, path: string, mark: string, signal: AbortSignal): Promise<void> {
     const file = await openInside(root, path).catch((error: unknown) => {
       if (!isMissing(error)) tell(path, `${path} cannot be opened: ${errorMessage(error)}`)
       return null
@@ -249,7 +249,8 @@ export function createFolderKeeper(deps: KeeperDeps, settings: FolderSettings): 
       )
       const taken = await takeContent(deps, tenant, content, deps.uuid())
       const now = await file.markNow()
-      if (now !== mark) {
+      // Where its turn is lost, another process publishes it, maybe as it is later.
+      if (now !== mark || signal.aborted) {
         if (taken.blob !== null) await deps.blobs.delete(taken.blob)
         return note(path, now)
       }

@@ -13,7 +13,7 @@ import { hastyClock, until } from '../world.fixture.ts'
 import { folderWatchDeps, watchRecords } from './folder-watch.fixture.ts'
 import { createFolderWatch } from './watch-folder.ts'
 import type { FolderWatch } from './watch-folder.ts'
-import { openWatchState } from './watch-state.ts'
+import { openSqliteWatchState } from '@aquifer/stores/watch-state-sqlite'
 
 let dir: string
 let folder: string
@@ -36,7 +36,7 @@ afterEach(async () => {
 const write = (name: string, text: string) => writeFileSync(join(folder, name), text)
 
 function start(append?: EventLog['append']): void {
-  const state = openWatchState(join(dir, 'watch.db'))
+  const state = openSqliteWatchState(join(dir, 'watch.db'))
   const given = {
     log: { ...log, ...(append && { append }) },
     blobs: createMemoryBlobs(),

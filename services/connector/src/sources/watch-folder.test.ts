@@ -26,7 +26,7 @@ import { CONFIRM_FILE } from './deletion-guard.ts'
 import { folderWatchDeps, watchRecords } from './folder-watch.fixture.ts'
 import { createFolderWatch } from './watch-folder.ts'
 import type { FolderWatch, FolderWatchDeps } from './watch-folder.ts'
-import { openWatchState } from './watch-state.ts'
+import { openSqliteWatchState } from '@aquifer/stores/watch-state-sqlite'
 
 const MIB = 1024 * 1024
 let dir: string
@@ -37,7 +37,12 @@ let warnings: string[]
 let watch: FolderWatch
 
 function open(more: Partial<FolderWatchDeps> = {}): FolderWatch {
-  const given = { log, blobs, state: openWatchState(join(dir, 'watch.db')), folders: [`docs=${folder}`] }
+  const given = {
+    log,
+    blobs,
+    state: openSqliteWatchState(join(dir, 'watch.db')),
+    folders: [`docs=${folder}`],
+  }
   return createFolderWatch(folderWatchDeps({ ...given, ...more }, warnings))
 }
 async function start(more: Partial<FolderWatchDeps> = {}): Promise<void> {

@@ -2,13 +2,13 @@ import { basename, resolve } from 'node:path'
 import { accessFields } from '@aquifer/contracts/document-fields'
 import { checkDocumentId } from '@aquifer/contracts/keys'
 import { createTurns } from '@aquifer/runtime/concurrency'
-import { invalid } from '@aquifer/runtime/errors'
+import { invalid, unavailable } from '@aquifer/runtime/errors'
 import { untilAvailable } from '@aquifer/runtime/retry'
 import type { PublisherDeps } from '../deps.ts'
 import { createFolderKeeper } from './folder-keeper.ts'
 import type { FolderKeeper, FolderSettings } from './folder-keeper.ts'
 import { createPublisher } from './publish.ts'
-import type { WatchState } from './watch-state.ts'
+import type { WatchState } from '@aquifer/stores/watch-state'
 
 export interface FolderWatchDeps extends PublisherDeps {
   readonly state: WatchState
@@ -60,18 +60,25 @@ export function createFolderWatch(deps: FolderWatchDeps): FolderWatch {
   ])
   const running = new Set<Promise<void>>()
 
-  /** In its turn; a process that waits for it is not waited for by `stop`. */
+  /** In its turn, as long as that is its own; a process that waits for it is not waited for by `stop`. */
   async function keep(name: string, keeper: FolderKeeper): Promise<void> {
-    const work = async () => {
-      const run = keeper.run(signal)
+    let isWaiting = false
+    const work = async (lost: AbortSignal) => {
+      if (isWaiting) logger.info({ folder: name }, 'a watched folder is watched by this process now')
+      isWaiting = false
+      const run = keeper.run(AbortSignal.any([signal, lost]))
       running.add(run)
       await run.finally(() => running.delete(run))
+      if (!signal.aborted) throw unavailable('state_unavailable', 'its turn passed to another process')
     }
-    const onFailure = (err: unknown) =>
-      logger.warn(
-        { err, folder: name },
-        'a watched folder is waited for: another process has it, or a store failed',
-      )
+    const onFailure = (err: unknown) => {
+      if (!isWaiting)
+        logger.warn(
+          { err, folder: name },
+          'a watched folder is waited for: another process has it, or a store failed',
+        )
+      isWaiting = true
+    }
     try {
       await untilAvailable(() => inTurn(name, work), { clock, random, signal, onFailure })
     } catch (error) {

@@ -1,25 +1,5 @@
 import { openDatabase } from '@aquifer/runtime/sqlite'
-
-/** What a folder's file was when it was last dealt with. */
-export interface KnownFile {
-  /** As `Found` has it: unchanged means that the file need not be read. */
-  readonly mark: string
-  /** Of the content that was published last; null where none of it ever was. */
-  readonly sha256: string | null
-  /** The access list that it was published with. */
-  readonly access: string
-}
-
-/** What was published of watched folders. Losing it costs only that everything is published once more. */
-export interface WatchState {
-  load(folder: string): Promise<Map<string, KnownFile>>
-  save(folder: string, path: string, file: KnownFile): Promise<void>
-  forget(folder: string, path: string): Promise<void>
-  /** Device and inode of the folder at the last look. */
-  identity(folder: string): Promise<string | null>
-  setIdentity(folder: string, identity: string): Promise<void>
-  close(): Promise<void>
-}
+import type { WatchState } from './port.ts'
 
 const SCHEMA = `
   CREATE TABLE IF NOT EXISTS files (
@@ -31,7 +11,7 @@ const SCHEMA = `
 type FileRow = { path: string; mark: string; sha256: string | null; access: string }
 
 /** `path` is the SQLite file's. */
-export function openWatchState(path: string): WatchState {
+export function openSqliteWatchState(path: string): WatchState {
   const database = openDatabase({ path, schema: SCHEMA, survives: 'kill' })
   return {
     async load(folder) {
