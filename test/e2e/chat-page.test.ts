@@ -177,6 +177,31 @@ describe.skipIf(missing !== null)('chat page', () => {
     })
   })
 
+  test('a copy says what it is nearly the same as, when it is added and when it is open', async () => {
+    const lines = Array.from(
+      { length: 40 },
+      (_, i) => `The numbat of den ${i} ate ${i * 11} termites that day.`,
+    )
+    const text = (title: string) => `# ${title}\n\n${lines.join('\n\n')}`
+    await search(server, 'numbat', { after: await publish(server, 'numbats', text('Numbats')) })
+    await onPage(server, {}, async (page) => {
+      await dropFiles(page, [{ name: 'copy.md', type: 'text/markdown', text: text('A copy') }])
+      const upload = page.getByRole('region', { name: 'Files being added' }).getByRole('listitem')
+      await upload.getByText('searchable; nearly the same as Numbats').waitFor()
+      const row = panel(page).getByRole('listitem').filter({ hasText: 'A copy' })
+      await row.getByText('English').waitFor()
+      await row.getByRole('button', { name: 'Open A copy' }).click()
+      await panel(page).getByText('English').waitFor()
+      await shoot(page, 'nearly-the-same')
+      expect(await seriousFindings(page)).toEqual([])
+      await panel(page).getByText('Nearly the same as').getByRole('button', { name: 'Numbats' }).click()
+      await panel(page).getByRole('heading', { name: 'Numbats', level: 3 }).waitFor()
+      await panel(page).getByRole('button', { name: 'Back to all documents' }).click()
+      await row.waitFor()
+      for (const id of ['numbats', 'copy.md']) await request(server, 'DELETE', `/v1/documents/${id}`)
+    })
+  })
+
   test('documents are found by name and by content, and deleted only when sure', async () => {
     await search(server, 'tapir', { after: await publish(server, 'tapir', 'The tapir sleeps by day.') })
     await onPage(server, {}, async (page) => {

@@ -195,6 +195,16 @@ describe('aquifer, to whom a server on loopback needs no key', () => {
     })
   })
 
+  test('status: the language of a document, and what is nearly the same', async () => {
+    const text = 'The quoll hunts at night and sleeps in a hollow log. '.repeat(9)
+    for (const id of ['quoll', 'quoll-copy']) {
+      const published = await aquifer(['publish', '-', '--id', id, '--wait', '--json', ...client], {}, text)
+      expect(published.code).toBe(0)
+    }
+    const { out } = await aquifer(['status', 'quoll', ...client])
+    expect(out).toMatch(/language +en\n[^]*similar +nearly the same as quoll-copy\n/)
+  })
+
   test('publish: what fails is said with why, and stops no other; so is what could not be told apart', async () => {
     const [good, broken, large] = [
       file('good.md', 'A fine note.'),

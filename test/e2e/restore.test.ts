@@ -39,6 +39,8 @@ interface Document {
   title: string | null
   contentType: string | null
   access: string[] | null
+  language: string | null
+  similar: { id: string }[]
   latest: { error?: { code: string } }
 }
 const find = async (server: Server, id: string) =>
@@ -143,10 +145,16 @@ describe.each([
     const third = await start()
     try {
       await readAgain(third)
-      for (const [id, { visibleVersion, title, contentType, access, state }] of before) {
+      for (const [id, shown] of before) {
+        const { visibleVersion, title, contentType, access, state, language } = shown
         const now = await settledAs(third, id, state)
-        expect([id, now]).toMatchObject([id, { visibleVersion, title, contentType, access }])
+        expect([id, now]).toMatchObject([id, { visibleVersion, title, contentType, access, language }])
+        expect(language).toBe('en')
         expect(visibleVersion).not.toBeNull()
+      }
+      for (const [id, { similar }] of before) {
+        expect((await find(third, id)).body.similar).toEqual(similar)
+        expect(similar).toHaveLength(2)
       }
       expect((await find(third, 'secret')).body.latest.error?.code).toBe('access_required')
       expect((await find(third, 'gone')).body).toMatchObject({ state: 'deleted', visibleVersion: null })

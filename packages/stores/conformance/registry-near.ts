@@ -83,19 +83,19 @@ export function nearness(behaviour: Behaviour): void {
 
   behaviour('what is similar comes nearest first, for those who may see it', async (registry) => {
     await show(registry, 'own', BASE)
-    await show(registry, 'at 6', '0123456789abcdd0')
-    await show(registry, 'at 2', '0123456789abcdec')
     await show(registry, 'at 7', '0123456789abcd90')
+    await show(registry, 'at 2', '0123456789abcdec')
+    await show(registry, 'at 8', '0123456789abcd10')
     await registry.flip('acme', 'red', visible(1, { fingerprint: BASE, access: ['red'] }))
-    const [at2, at6] = [2, 6].map((distance) => ({ id: `at ${distance}`, title: 'title 1', distance }))
+    const [at2, at7] = [2, 7].map((distance) => ({ id: `at ${distance}`, title: 'title 1', distance }))
     const red = { id: 'red', title: 'title 1', distance: 0 }
-    expect(await similar(registry, 'own')).toEqual([at2, at6])
-    expect(await similar(registry, 'own', ['red'])).toEqual([red, at2, at6])
-    expect(await similar(registry, 'own', null)).toEqual([red, at2, at6])
-    expect(await similar(registry, 'red', null)).toEqual([{ ...red, id: 'own' }, at2, at6])
+    expect(await similar(registry, 'own')).toEqual([at2, at7])
+    expect(await similar(registry, 'own', ['red'])).toEqual([red, at2, at7])
+    expect(await similar(registry, 'own', null)).toEqual([red, at2, at7])
+    expect(await similar(registry, 'red', null)).toEqual([{ ...red, id: 'own' }, at2, at7])
     // About to be restricted.
     await registry.recordAttempt('acme', 'at 2', attempt(2, { access: ['blue'] }))
-    expect(await similar(registry, 'own')).toEqual([at6])
+    expect(await similar(registry, 'own')).toEqual([at7])
     await registry.raiseFloor('acme', 'own', versionAt(1))
     expect(await similar(registry, 'own')).toEqual([])
     for (let n = 0; n < 12; n++) await show(registry, `copy ${n}`, '0123456789abcdef')

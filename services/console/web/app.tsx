@@ -115,7 +115,7 @@ export function App() {
               onPassage={panel.openSource}
             />
           ) : (
-            <SourcePanel api={api} target={panel.shown.target} />
+            <SourcePanel api={api} target={panel.shown.target} onOpen={panel.openDocument} />
           )}
         </SidePanel>
       )}

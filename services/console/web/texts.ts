@@ -103,6 +103,10 @@ export const texts = {
   removeNo: 'Keep',
   removed: (name: string) => `${name} was deleted.`,
   passages: (n: number) => count(n, 'passage'),
+  language: (tag: string) => languageName(tag),
+  nearlyAs: 'Nearly the same as',
+  searchableAlike: ([first, ...others]: readonly string[]) =>
+    `searchable; nearly the same as ${first}${others.length > 0 ? ` and ${others.length} more` : ''}`,
   olderVisible: 'the earlier version stays searchable',
 
   source: 'Source',
@@ -172,6 +176,14 @@ export function failureText({ status, code, message }: Failure): string {
 
 function sentence(text: string): string {
   return `${text.charAt(0).toUpperCase()}${text.slice(1)}${/[.!?]$/.test(text) ? '' : '.'}`
+}
+/** A document may name a language that is none. */
+function languageName(tag: string): string {
+  try {
+    return new Intl.DisplayNames('en', { type: 'language' }).of(tag) ?? tag
+  } catch {
+    return tag
+  }
 }
 function count(n: number, noun: string): string {
   return `${n.toLocaleString('en')} ${noun}${n === 1 ? '' : 's'}`

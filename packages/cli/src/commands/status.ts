@@ -25,6 +25,8 @@ interface Document {
   readonly contentType: string | null
   readonly access: readonly string[] | null
   readonly guard: readonly string[]
+  readonly language: string | null
+  readonly similar: readonly { readonly id: string }[]
   readonly publishedAt: string
   readonly indexedAt: string | null
   readonly lagMs: number | null
@@ -60,7 +62,7 @@ function ofWhole({ documents, chunks, lag, freshness, embedder, generator, index
 }
 
 function ofDocument(document: Document): string[][] {
-  const { latest, access, guard, lagMs } = document
+  const { latest, access, guard, lagMs, language, similar } = document
   const isNewer = document.visibleVersion !== null && document.visibleVersion !== latest.version
   return [
     ['id', document.id],
@@ -69,6 +71,10 @@ function ofDocument(document: Document): string[][] {
     ...(isNewer ? [['visible', `an older version: ${document.visibleVersion}`]] : []),
     ['title', document.title ?? '-'],
     ['type', document.contentType ?? '-'],
+    ...(language === null ? [] : [['language', language]]),
+    ...(similar.length > 0
+      ? [['similar', `nearly the same as ${similar.map(({ id }) => id).join(', ')}`]]
+      : []),
     ['version', latest.version],
     ['chunks', String(document.chunks)],
     ['access', access === null ? 'the whole tenant' : access.join(', ') || 'admins only'],

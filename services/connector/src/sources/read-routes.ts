@@ -54,7 +54,7 @@ const describedDocument = shownDocument
         z.object({
           id: z.string(),
           title: z.string().nullable(),
-          distance: z.number().openapi({ description: 'Of the 64 bits of their fingerprints: 0 to 6' }),
+          distance: z.number().openapi({ description: 'Of the 64 bits of their fingerprints: 0 to 7' }),
         }),
       )
       .openapi({ description: 'Documents with nearly the same text, nearest first, at most ten' }),

@@ -38,7 +38,8 @@ export function usePanel(startsOpen: boolean) {
   }
   function openTarget(target: SourceTarget): void {
     const within = Boolean(document.activeElement?.closest('aside'))
-    show({ kind: 'source', key: nextKey.current++, target, back: within && shown?.kind === 'documents' })
+    const back = within && (shown?.kind === 'documents' || (shown?.kind === 'source' && shown.back))
+    show({ kind: 'source', key: nextKey.current++, target, back })
   }
 
   return {

@@ -3,6 +3,7 @@ import type { Api } from '../lib/api.ts'
 import { toUnits } from '../lib/code-points.ts'
 import { isAbort, toFailure } from '../lib/failure.ts'
 import type { Failure } from '../lib/failure.ts'
+import type { ShownDocument } from '../lib/types.ts'
 import type { SourceTarget } from './use-panel.ts'
 
 /** A document's text with the place to mark, in UTF-16 units; null: nothing is marked. */
@@ -11,6 +12,9 @@ export interface OpenSource {
   readonly version: string
   readonly title: string | null
   readonly contentType: string | null
+  readonly language: string | null
+  /** Documents that say nearly the same. */
+  readonly similar: readonly Pick<ShownDocument, 'id' | 'title'>[]
   readonly marked: readonly [number, number] | null
 }
 
@@ -62,9 +66,10 @@ async function load(
       api.document(documentId, signal),
       api.text(documentId, version, signal),
     ])
-    const { title, contentType } = document
+    const { title, contentType, language, similar = [] } = document
     const marked = passage && placeOf(text, passage, newest)
-    return { step: 'open', source: { text, version: found, title, contentType, marked }, isNewer: newest }
+    const source = { text, version: found, title, contentType, language, similar, marked }
+    return { step: 'open', source, isNewer: newest }
   } catch (error) {
     const failure = toFailure(error)
     if (isAbort(error) || (failure.status !== GONE && failure.status !== NOT_FOUND)) throw error

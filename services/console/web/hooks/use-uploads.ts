@@ -16,6 +16,8 @@ export interface Upload {
   readonly state: DocumentState | null
   /** Why the server could not read it. */
   readonly why: string | null
+  /** Names of documents that say nearly the same. */
+  readonly alike: readonly string[]
   readonly failure: Failure | null
 }
 
@@ -48,10 +50,11 @@ export function useUploads(api: Api, onSettled: () => void) {
       const onProgress = (share: number) => change(key, { share })
       const { id, receipt } = await api.upload({ file, onProgress, signal })
       change(key, { step: 'reading', id, receipt })
-      for await (const { state, latest: attempt } of statesOf(api, id, signal)) {
+      for await (const { state, latest: attempt, similar = [] } of statesOf(api, id, signal)) {
         change(key, {
           state,
           why: attempt.error?.message ?? null,
+          alike: similar.map((other) => other.title ?? other.id),
           step: state === 'queued' ? 'reading' : 'settled',
         })
       }
@@ -113,6 +116,7 @@ function newUpload(key: number, name: string): Upload {
     receipt: null,
     state: null,
     why: null,
+    alike: [],
     failure: null,
   }
 }

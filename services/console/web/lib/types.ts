@@ -13,6 +13,10 @@ export interface ShownDocument {
   readonly chunks: number
   readonly title: string | null
   readonly contentType: string | null
+  /** BCP 47. */
+  readonly language: string | null
+  /** Said of one document that is asked for by its id. */
+  readonly similar?: readonly Pick<ShownDocument, 'id' | 'title'>[]
 }
 
 export interface Status {

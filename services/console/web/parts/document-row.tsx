@@ -17,7 +17,7 @@ interface DocumentRowProps {
 export function DocumentRow({ document, onOpen, onRemove }: DocumentRowProps) {
   const [asking, setAsking] = useState(false)
   const [failure, setFailure] = useState<Failure | null>(null)
-  const { id, title, state, latest, chunks, visibleVersion } = document
+  const { id, title, state, latest, chunks, visibleVersion, language } = document
   const name = title ?? id
 
   /** The panel stays open. */
@@ -51,6 +51,7 @@ export function DocumentRow({ document, onOpen, onRemove }: DocumentRowProps) {
       <p className="facts">
         <span className={`state ${state}`}>{stateText(state)}</span>
         {visibleVersion !== null && <span className="muted">{texts.passages(chunks)}</span>}
+        {language !== null && <span className="muted">{texts.language(language)}</span>}
       </p>
       {latest.error && (
         <p className="why">

@@ -5,6 +5,7 @@ import type { OpenSource } from '../hooks/use-source.ts'
 import type { Api } from '../lib/api.ts'
 import { toFailure } from '../lib/failure.ts'
 import type { Failure } from '../lib/failure.ts'
+import type { ShownDocument } from '../lib/types.ts'
 import { texts } from '../texts.ts'
 import { ErrorBoundary } from './error-boundary.tsx'
 import { DownloadIcon } from './icons.tsx'
@@ -17,10 +18,11 @@ const PdfPage = lazy(async () => await import('./pdf-page.tsx'))
 interface SourcePanelProps {
   readonly api: Api
   readonly target: SourceTarget
+  readonly onOpen: (document: Pick<ShownDocument, 'id' | 'title'>) => void
 }
 
 /** A source at its place, with the passage marked. */
-export function SourcePanel({ api, target }: SourcePanelProps) {
+export function SourcePanel({ api, target, onOpen }: SourcePanelProps) {
   const { state, openNewest, retry } = useSource(api, target)
   const title = (state.step === 'open' ? state.source.title : null) ?? target.title ?? target.documentId
   return (
@@ -28,6 +30,7 @@ export function SourcePanel({ api, target }: SourcePanelProps) {
       <div className="source-head">
         <h3>{title}</h3>
         {title !== target.documentId && <p className="id">{target.documentId}</p>}
+        {state.step === 'open' && <About source={state.source} onOpen={onOpen} />}
       </div>
       {state.step === 'loading' && (
         <p className="working" role="status">
@@ -39,6 +42,27 @@ export function SourcePanel({ api, target }: SourcePanelProps) {
       {state.step === 'gone' && <Gone target={target} newest={state.newest} onNewest={openNewest} />}
       {state.step === 'open' && (
         <Opened api={api} target={target} source={state.source} isNewer={state.isNewer} />
+      )}
+    </>
+  )
+}
+
+function About({
+  source: { language, similar },
+  onOpen,
+}: Pick<SourcePanelProps, 'onOpen'> & { source: OpenSource }) {
+  return (
+    <>
+      {language !== null && <p className="id">{texts.language(language)}</p>}
+      {similar.length > 0 && (
+        <p className="alike">
+          {texts.nearlyAs}{' '}
+          {similar.map((document) => (
+            <button key={document.id} type="button" className="link" onClick={() => onOpen(document)}>
+              {document.title ?? document.id}
+            </button>
+          ))}
+        </p>
       )}
     </>
   )
@@ -64,7 +88,7 @@ function Gone({ target: { passage }, newest, onNewest }: GoneProps) {
   )
 }
 
-interface OpenedProps extends SourcePanelProps {
+interface OpenedProps extends Pick<SourcePanelProps, 'api' | 'target'> {
   readonly source: OpenSource
   readonly isNewer: boolean
 }

@@ -64,8 +64,9 @@ function isBad({ step, state }: Upload): boolean {
   return step === 'failed' || (step === 'settled' && state !== 'indexed')
 }
 
-function stepText({ step, share, state, why, failure }: Upload): string {
+function stepText({ step, share, state, why, alike, failure }: Upload): string {
   if (failure) return failureText(failure)
+  if (step === 'settled' && state === 'indexed' && alike.length > 0) return texts.searchableAlike(alike)
   if (step === 'settled' && state) return why === null ? stateText(state) : `${stateText(state)}: ${why}`
   return step === 'reading' ? texts.reading : texts.sending(share)
 }
