@@ -12,8 +12,13 @@ import { paragraphs } from './pdf-layout.ts'
 import { pageLines } from './pdf-line.ts'
 import type { Line, TextItem } from './pdf-line.ts'
 
-/** What is used of the document that pdf-parse opens and keeps to itself: its own texts come without positions. */
+/**
+ * What is used of the document that pdf-parse opens and keeps to itself: its own texts come without positions, its own facts with an
+ * outline and labels that nobody here reads.
+ */
 interface PdfDocument {
+  readonly numPages: number
+  getMetadata(): Promise<{ readonly info: object }>
   getPage(number: number): Promise<{
     getTextContent(options: {
       disableNormalization: boolean
@@ -22,22 +27,23 @@ interface PdfDocument {
   }>
 }
 
-/** Where pdf.js keeps the character maps of CJK fonts and the metrics of the standard ones. */
+/** Where pdf.js keeps the character maps of CJK fonts. Its standard fonts are for drawing: texts are the same without. */
 const require = createRequire(createRequire(import.meta.url).resolve('pdf-parse'))
 const pdfjsFolder = dirname(require.resolve('pdfjs-dist/package.json'))
 
 /** PDF → text by pages, paragraphs and headings put together from where the lines stand. */
 export async function loadPdf({ bytes, limits, passwords }: LoadInput): Promise<LoadedDocument> {
-  const { parser, info } = await openPdf(bytes, passwords)
+  const { parser, document } = await openPdf(bytes, passwords)
   try {
-    if (info.total > limits.maxPages)
+    if (document.numPages > limits.maxPages)
       throw loadFailure(
         'too_large',
-        `the PDF has ${info.total} pages, more than ${limits.maxPages}: publish it in parts`,
+        `the PDF has ${document.numPages} pages, more than ${limits.maxPages}: publish it in parts`,
       )
     const builder = createDocumentBuilder(limits)
-    const opening = await readPages(builder, (parser as unknown as { doc: PdfDocument }).doc, info.total)
-    const { Title: title, Language: language } = (info.info ?? {}) as Record<string, unknown>
+    const opening = await readPages(builder, document)
+    const { info } = await document.getMetadata()
+    const { Title: title, Language: language } = info as Record<string, unknown>
     return builder.finish({
       title: (typeof title === 'string' ? givenTitle(title) : null) ?? opening,
       language: typeof language === 'string' ? language : null,
@@ -53,7 +59,7 @@ export async function loadPdf({ bytes, limits, passwords }: LoadInput): Promise<
 async function openPdf(
   bytes: Uint8Array,
   passwords: readonly string[],
-): Promise<{ parser: PDFParse; info: Awaited<ReturnType<PDFParse['getInfo']>> }> {
+): Promise<{ parser: PDFParse; document: PdfDocument }> {
   let cause: unknown
   for (const password of ['', ...passwords]) {
     const parser = new PDFParse({
@@ -66,10 +72,10 @@ async function openPdf(
       useSystemFonts: false,
       cMapUrl: `${pdfjsFolder}/cmaps/`,
       cMapPacked: true,
-      standardFontDataUrl: `${pdfjsFolder}/standard_fonts/`,
     })
     try {
-      return { parser, info: await parser.getInfo() }
+      const { load } = parser as unknown as { load(): Promise<PdfDocument> }
+      return { parser, document: await load.call(parser) }
     } catch (error) {
       await parser.destroy()
       if (!(error instanceof PasswordException)) throw pdfFailure(error)
@@ -80,13 +86,9 @@ async function openPdf(
 }
 
 /** Gives the heading that the document begins with, if it begins with one. */
-async function readPages(
-  builder: DocumentBuilder,
-  document: PdfDocument,
-  total: number,
-): Promise<string | null> {
+async function readPages(builder: DocumentBuilder, document: PdfDocument): Promise<string | null> {
   const pages: Line[][] = []
-  for (let number = 1; number <= total; number++) {
+  for (let number = 1; number <= document.numPages; number++) {
     const page = await document.getPage(number)
     // A ligature is one of its text's letters until these are in their order: the normal form is ours to make.
     const { items } = await page.getTextContent({ disableNormalization: true })
