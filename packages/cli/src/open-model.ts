@@ -1,5 +1,6 @@
 import type { Embedder } from '@aquifer/models/embedder'
 import { openEmbedder } from '@aquifer/models/open'
+import type { PullProgress } from '@aquifer/models/pull'
 import { isShared } from '@aquifer/runtime/config'
 import type { Config } from '@aquifer/runtime/config'
 import { AquiferError, errorMessage } from '@aquifer/runtime/errors'
@@ -9,7 +10,7 @@ import type { Logger } from '@aquifer/runtime/logger'
 export async function openConfigured(
   url: string,
   config: Config,
-  onProgress: (line: string) => void,
+  onProgress: (progress: PullProgress) => void,
 ): Promise<Embedder> {
   const { dataDir, openaiApiKey: apiKey, embedThreads: threads } = config
   return await openEmbedder(url, { dataDir, env: process.env, apiKey, threads, onProgress })
@@ -23,8 +24,9 @@ export async function openModel(
   url: string,
   config: Config,
   logger: Logger,
-  onProgress: (line: string) => void,
+  onLine: (line: string) => void,
 ): Promise<Embedder> {
+  const onProgress = progressLines(onLine)
   try {
     return await openConfigured(url, config, onProgress)
   } catch (error) {
@@ -35,5 +37,17 @@ export async function openModel(
       `the embedding model cannot be had: ${errorMessage(error)}. The lexical embedder stands in: answers are worse.`,
     )
     return await openConfigured('lexical:', config, onProgress)
+  }
+}
+
+/** A line for every tenth of a file. */
+function progressLines(write: (line: string) => void): (progress: PullProgress) => void {
+  let last = ''
+  return ({ model, source, file, doneBytes, totalBytes }) => {
+    const tenths = Math.floor((10 * doneBytes) / totalBytes)
+    const line = `${model}: ${file} from the ${source}, ${tenths * 10} % of ${Math.ceil(totalBytes / 1e6)} MB`
+    if (line === last) return
+    last = line
+    write(line)
   }
 }

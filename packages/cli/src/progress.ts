@@ -15,6 +15,8 @@ export interface ProgressOptions {
   /** What is done, such as `publishing`. */
   readonly label: string
   readonly total: number
+  /** `MB` where `total` and what is done are bytes. */
+  readonly unit?: 'MB'
   readonly stream?: WriteStream
   readonly now?: () => number
 }
@@ -26,6 +28,7 @@ const ERASE_LINE = '\r\u001B[K'
 export function createProgress({
   label,
   total,
+  unit,
   stream = process.stderr,
   now = () => performance.now(),
 }: ProgressOptions): Progress {
@@ -36,7 +39,7 @@ export function createProgress({
   const erase = (): boolean => stream.write(ERASE_LINE)
   const draw = (): void => {
     drawnAt = now()
-    const line = progressLine({ label, total, done, elapsedMs: drawnAt - startedAt })
+    const line = progressLine({ label, total, done, unit, elapsedMs: drawnAt - startedAt })
     stream.write(`${ERASE_LINE}${line.slice(0, Math.max(1, (stream.columns || 80) - 1))}`)
   }
   const release = onInterrupt(erase)
@@ -63,11 +66,13 @@ export function progressLine({
   label,
   total,
   done,
+  unit,
   elapsedMs,
 }: {
   label: string
   total: number
   done: number
+  unit?: 'MB' | undefined
   elapsedMs: number
 }): string {
   const share = total === 0 ? 1 : Math.min(1, done / total)
@@ -75,8 +80,15 @@ export function progressLine({
   const bar = '█'.repeat(full) + '░'.repeat(BAR_CELLS - full)
   const known = done > 0 && elapsedMs > 0
   const perSecond = (done / elapsedMs) * 1000
-  const pace = known ? `  ${perSecond.toFixed(1)}/s  ${clock((total - done) / perSecond)} left` : ''
-  return `${label} ${bar} ${done}/${total}  ${Math.floor(share * 100)} %${pace}`
+  const [suffix, size, count] = unit ? [` ${unit}`, 1e6, megabytes] : ['', 1, String]
+  const pace = known
+    ? `  ${(perSecond / size).toFixed(1)}${suffix}/s  ${clock((total - done) / perSecond)} left`
+    : ''
+  return `${label} ${bar} ${count(done)}/${count(total)}${suffix}  ${Math.floor(share * 100)} %${pace}`
+}
+
+function megabytes(bytes: number): string {
+  return (bytes / 1e6).toFixed(1)
 }
 
 function clock(seconds: number): string {

@@ -12,8 +12,8 @@ export interface OpenEmbedderOptions {
   readonly apiKey?: string
   /** That embed documents; one a core unless told. */
   readonly threads?: number | undefined
-  /** Takes a line for people, now and then, while a model is fetched. */
-  readonly onProgress?: (line: string) => void
+  /** Told often while a model is fetched. */
+  readonly onProgress?: (progress: PullProgress) => void
   readonly signal?: AbortSignal
 }
 
@@ -79,14 +79,15 @@ async function openOnnx(url: string, options: OpenEmbedderOptions): Promise<Embe
     import('./onnx-embedder.ts'),
     import('./pull.ts'),
   ])
-  const { dataDir, env = {}, signal, onProgress = () => {}, threads } = options
+  const { dataDir, env = {}, signal, onProgress, threads } = options
   const fallbackDir = join(dataDir, 'models')
   const name = decodeURIComponent(pathname)
   const model = name.includes('/')
     ? await pull.modelInFolder(name)
     : await pull.pullModel(specOf(name, pull.DEFAULT_MODEL), {
         cacheDirs: [fallbackDir, pull.userModelCache(env)],
-        onProgress: progressLines(name, onProgress),
+        env,
+        ...(onProgress && { onProgress }),
         ...(signal && { signal }),
       })
   return await createOnnxEmbedder(model, {
@@ -94,18 +95,6 @@ async function openOnnx(url: string, options: OpenEmbedderOptions): Promise<Embe
     ...(threads !== undefined && { documentWorkers: threads }),
     fallbackDir,
   })
-}
-
-/** A line for every tenth of a file. */
-function progressLines(model: string, write: (line: string) => void): (progress: PullProgress) => void {
-  let last = ''
-  return ({ source, file, doneBytes, totalBytes }) => {
-    const tenths = Math.floor((10 * doneBytes) / totalBytes)
-    const line = `${model}: ${file} from the ${source}, ${tenths * 10} % of ${Math.ceil(totalBytes / 1e6)} MB`
-    if (line === last) return
-    last = line
-    write(line)
-  }
 }
 
 function specOf(name: string, known: ModelSpec): ModelSpec {

