@@ -5,13 +5,16 @@ import { PartMissing } from '@aquifer/infra/part'
 import { compare, shownNumber } from './comparison.ts'
 import type { Bench, Row } from './comparison.ts'
 import { keep, thisMachine } from './report.ts'
+import { freshness } from './rows/freshness.ts'
+import { ingestion } from './rows/ingestion.ts'
+import { start } from './rows/start.ts'
 
 /**
  * `pnpm bench [row…] [--json FILE] [--rounds 5] [--smoke]`: each comparison with its peers in the same run, in turn. A row is named
  * whole or by how it begins; none named means all. What was measured goes into bench/results.json and the table of bench/RESULTS.md;
  * with `--smoke`, one round that shows only that it works, nowhere but into FILE.
  */
-const BENCHES: readonly Bench[] = []
+const BENCHES: readonly Bench[] = [ingestion, freshness, start]
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
