@@ -30,6 +30,7 @@ const found = async (query: string) => (await search(server, query)).hits.map(({
 interface Shown {
   id: string
   state: string
+  contentType: string
   latest: { version: string }
 }
 const documents = async () =>
@@ -45,6 +46,9 @@ test('watched folder: its files are found, changed and gone as they change; a ki
     const all = await documents()
     return all.length === 20 && all.every(({ state }) => state === 'indexed')
   })
+  expect(new Set((await documents()).map(({ contentType }) => contentType))).toEqual(
+    new Set(['text/markdown']),
+  )
   expect(await found('zebra7')).toContain('notes/7.md')
 
   await write('7.md', 'The pump is called quagga.')
