@@ -14,33 +14,57 @@ export const FINGERPRINT_VERSION = 1
  * duplicates Manku, Jain and Das Sarma 2007). Case, marks and blanks do not count. Null where there is too little text.
  */
 export function fingerprint(text: string): string | null {
-  const sums = new Int32Array(BITS)
+  const low = countBits()
+  const high = countBits()
   const window: number[] = []
   let words = 0
-  for (const [word] of text.matchAll(WORD)) {
+  eachWord(text, (hashed) => {
     words++
-    window.push(hashWord(word))
-    if (window.length < SHINGLE_WORDS) continue
-    let low = 0x811c9dc5
-    let high = 0x9e3779b9
+    window.push(hashed)
+    if (window.length < SHINGLE_WORDS) return
+    let first = 0x811c9dc5
+    let second = 0x9e3779b9
     for (const hash of window) {
-      low = mix(low ^ hash)
-      high = mix(Math.imul(high, 31) + hash)
+      first = mix(first ^ hash)
+      second = mix(Math.imul(second, 31) + hash)
     }
     window.shift()
-    for (let bit = 0; bit < 32; bit++) {
-      sums[bit]! += (low >>> bit) & 1 ? 1 : -1
-      sums[32 + bit]! += (high >>> bit) & 1 ? 1 : -1
-    }
-  }
+    low.add(first)
+    high.add(second)
+  })
   if (words < MIN_WORDS) return null
-  let hex = ''
-  for (let nibble = 0; nibble < BITS; nibble += 4) {
-    let value = 0
-    for (let i = 0; i < 4; i++) if (sums[nibble + i]! > 0) value |= 1 << i
-    hex += value.toString(16)
+  return low.majority() + high.majority()
+}
+
+/** How often each of 32 bits was set, four bits at a time: a byte each of one number. */
+function countBits() {
+  const sums = new Int32Array(32)
+  const bytes = new Int32Array(8)
+  let added = 0
+  let unsummed = 0
+  const sumUp = () => {
+    for (let bit = 0; bit < 32; bit++) sums[bit]! += (bytes[bit & 7]! >>> (bit & 24)) & 0xff
+    bytes.fill(0)
+    unsummed = 0
   }
-  return hex
+  return {
+    add(value: number): void {
+      for (let bit = 0; bit < 8; bit++) bytes[bit]! += (value >>> bit) & 0x01010101
+      added++
+      if (++unsummed === 0xff) sumUp()
+    },
+    /** The bits that were set more often than not, in hex, the lowest four first. */
+    majority(): string {
+      sumUp()
+      let hex = ''
+      for (let nibble = 0; nibble < 32; nibble += 4) {
+        let value = 0
+        for (let bit = 0; bit < 4; bit++) if (sums[nibble + bit]! * 2 > added) value |= 1 << bit
+        hex += value.toString(16)
+      }
+      return hex
+    },
+  }
 }
 
 /**
@@ -90,13 +114,40 @@ export function fingerprintDistance(a: string, b: string): number {
   return distance
 }
 
-/** FNV-1a over a word in lower case. */
+/** Visits the hashes of a text's words in their order: FNV-1a over each in lower case. Only where it is not ASCII does `WORD` look. */
+function eachWord(text: string, visit: (hash: number) => void): void {
+  for (let at = 0; at < text.length;) {
+    let value = FNV_OFFSET
+    let end = at
+    let code = text.charCodeAt(end)
+    for (; ASCII_LOWER[code]; code = text.charCodeAt(++end)) value = fnv(value, ASCII_LOWER[code]!)
+    if (code > 0x7f) {
+      WORD.lastIndex = at
+      const word = WORD.exec(text)?.[0]
+      if (word === undefined) return
+      visit(hashWord(word))
+      at = WORD.lastIndex
+    } else {
+      if (end > at) visit(mix(value))
+      at = end + 1
+    }
+  }
+}
+
 function hashWord(word: string): number {
-  let value = 0x811c9dc5
+  let value = FNV_OFFSET
   const lower = word.toLowerCase()
-  for (let i = 0; i < lower.length; i++) value = Math.imul(value ^ lower.charCodeAt(i), 0x01000193)
+  for (let i = 0; i < lower.length; i++) value = fnv(value, lower.charCodeAt(i))
   return mix(value)
 }
+
+const FNV_OFFSET = 0x811c9dc5
+const fnv = (value: number, code: number): number => Math.imul(value ^ code, 0x01000193)
+
+/** Of a letter or digit its lower case, of other ASCII 0. */
+const ASCII_LOWER = Uint8Array.from({ length: 128 }, (_, code) =>
+  /[a-z\d]/i.test(String.fromCharCode(code)) ? String.fromCharCode(code).toLowerCase().charCodeAt(0) : 0,
+)
 
 /** All bits of the input reach all of the result (the finaliser of MurmurHash3). */
 function mix(value: number): number {
