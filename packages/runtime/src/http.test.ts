@@ -152,7 +152,9 @@ describe('http: on this machine alone', () => {
   }
 
   test('a link elsewhere opens the page and the reference; an API stays out of reach', async () => {
-    await start(createRoutes().get('/v1/x', (c) => c.text('x')))
+    const routes = createRoutes()
+    routes.get('/v1/x', (c) => c.text('x'))
+    await start(routes)
     expect(await Promise.all(['/', '/reference'].map((path) => statusOf(path, LINK)))).toEqual([200, 200])
     const refused = ['/v1/x', '/metrics', '/readyz', '/openapi.json', '/v1/x/../../v1/x']
     expect(await Promise.all(refused.map((path) => statusOf(path, LINK)))).toEqual(refused.map(() => 403))
