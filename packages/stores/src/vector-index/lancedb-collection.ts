@@ -6,6 +6,8 @@ import { checkPoints, checkQuery } from './checks.ts'
 import { documentCounter } from './document-counter.ts'
 import { filterSql, hasAny, quote } from './filter-sql.ts'
 import { gate } from './gate.ts'
+import { gathered } from './gathered.ts'
+import { createHoldings } from './holdings.ts'
 import { columns, EVERYONE, readerOf, tableSchema, toHits, toPoints, toTable } from './lancedb-rows.ts'
 import type { CollectionSpec, DocumentPoints, IndexQuery, PointSelector, VectorIndex } from './port.ts'
 import { writeQueue } from './write-queue.ts'
@@ -58,6 +60,10 @@ export interface CollectionDeps {
   readonly onUpkeepFailure: (error: unknown) => void
 }
 
+/** Documents that are looked for in one pass, and rows that are read of them. */
+const MAX_LOOKED_AT = 64
+const MAX_LOOKED_AT_ROWS = 4096
+
 /** One table as a `VectorIndex`. Writes pass one queue, and upkeep goes between them. */
 export async function openCollection(
   table: Table,
@@ -84,16 +90,27 @@ export async function openCollection(
     }
   }
 
+  const holdings = createHoldings()
+  /** Finds out which documents have points at all: those of one turn of the event loop in one pass. */
+  const look = gathered(MAX_LOOKED_AT, async (documents: readonly PointSelector[]) => {
+    const end = holdings.look(documents)
+    let held: ReadonlySet<string> | null = null
+    try {
+      held = await read(() => withPoints(table, documents))
+    } finally {
+      end(({ tenant, documentId }) => !held || held.has(`${tenant}/${documentId}`))
+    }
+  })
+
   const queue = writeQueue({
-    async upsert(points) {
+    async upsert(points, isNew) {
       // Of one id in a batch the last counts.
       const last = [...new Map(points.map((point) => [point.id, point])).values()]
-      await table
-        .mergeInsert('id')
-        .whenMatchedUpdateAll()
-        .whenNotMatchedInsertAll()
-        .execute(toTable(last, schema))
-        .catch(failed)
+      const rows = toTable(last, schema)
+      // A merge looks for each id in the whole table.
+      const merge = () =>
+        table.mergeInsert('id').whenMatchedUpdateAll().whenNotMatchedInsertAll().execute(rows)
+      await (isNew ? table.add(rows) : merge()).catch(failed)
       commits++
       unindexedRows += last.length
     },
@@ -153,7 +170,15 @@ export async function openCollection(
     collection,
     async upsert(points) {
       checkPoints(points, collection, LIMITS)
-      if (points.length > 0) await queue.upsert(points)
+      if (points.length === 0) return
+      const { isNew, done } = holdings.write(points)
+      let failed = true
+      try {
+        await queue.upsert(points, isNew)
+        failed = false
+      } finally {
+        done(failed)
+      }
     },
     async search(query) {
       checkQuery(query, collection, LIMITS)
@@ -172,6 +197,8 @@ export async function openCollection(
       }
     },
     async fetch(selector, limit) {
+      if (!holdings.isKnown(selector)) await look(selector)
+      if (holdings.isEmpty(selector)) return []
       const order = ['version', 'build', 'place'].map((columnName) => ({ columnName }))
       const rows = table
         .query()
@@ -181,7 +208,9 @@ export async function openCollection(
       return toPoints(await read(() => rows.limit(limit).toArrow({ timeoutMs: READ_TIMEOUT_MS })))
     },
     count: (selector) => read(() => table.countRows(selector && selectorSql(selector))),
-    delete: (selector) => queue.delete(selectorSql(selector)),
+    async delete(selector) {
+      if (holdings.delete(selector)) await queue.delete(selectorSql(selector))
+    },
     scan: ({ after, limit }) => read(() => scan(table, after, limit)),
     compact: ({ olderThanMs }) => queue.run(() => compact(olderThanMs).catch(failed)),
     async ping() {
@@ -195,6 +224,20 @@ export async function openCollection(
       table.close()
     },
   }
+}
+
+/** Those of the documents that have points, as `tenant/id`; null where they have too many to be looked through. */
+async function withPoints(
+  table: Table,
+  documents: readonly PointSelector[],
+): Promise<ReadonlySet<string> | null> {
+  const of = documents.map(({ tenant, documentId }) => `(${selectorSql({ tenant, documentId })})`)
+  const names = ['tenant', 'document']
+  const query = table.query().where(of.join(' OR ')).select(names).limit(MAX_LOOKED_AT_ROWS)
+  const found = await query.toArrow({ timeoutMs: READ_TIMEOUT_MS })
+  if (found.numRows === MAX_LOOKED_AT_ROWS) return null
+  const [tenants, ids] = names.map((name) => found.getChild(name)!)
+  return new Set(Array.from({ length: found.numRows }, (_, i) => `${tenants!.get(i)}/${ids!.get(i)}`))
 }
 
 /** Makes the indexes that are missing, and `anew` those named. */

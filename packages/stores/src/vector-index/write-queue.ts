@@ -9,7 +9,8 @@ const MAX_GROUPED_POINTS = 256
 const MAX_GROUPED_DELETES = 64
 
 export interface WriteQueue {
-  upsert(points: readonly Point[]): Promise<void>
+  /** `isNew`: none of them can be there already. */
+  upsert(points: readonly Point[], isNew: boolean): Promise<void>
   delete(condition: string): Promise<void>
   /** Runs a task alone, in turn. */
   run(task: () => Promise<void>): Promise<void>
@@ -18,7 +19,7 @@ export interface WriteQueue {
 }
 
 type Write =
-  | { readonly kind: 'upsert'; readonly points: readonly Point[] }
+  | { readonly kind: 'upsert'; readonly points: readonly Point[]; readonly isNew: boolean }
   | { readonly kind: 'delete'; readonly condition: string }
   | { readonly kind: 'run'; readonly task: () => Promise<void> }
 type Waiting = Write & { readonly resolve: () => void; readonly reject: (error: unknown) => void }
@@ -28,7 +29,7 @@ type Waiting = Write & { readonly resolve: () => void; readonly reject: (error: 
  * outcome. Throws `index_busy` when too much waits.
  */
 export function writeQueue(writer: {
-  upsert(points: readonly Point[]): Promise<void>
+  upsert(points: readonly Point[], isNew: boolean): Promise<void>
   delete(conditions: readonly string[]): Promise<void>
   /** Runs after each commit, before the next; must not reject. */
   afterWrite(): Promise<void>
@@ -84,13 +85,17 @@ export function writeQueue(writer: {
     const [first] = group
     if (first!.kind === 'run') return await first!.task()
     if (first!.kind === 'upsert') {
-      return await writer.upsert(group.flatMap((write) => (write.kind === 'upsert' ? write.points : [])))
+      const upserts = group.filter((write) => write.kind === 'upsert')
+      return await writer.upsert(
+        upserts.flatMap(({ points }) => points),
+        upserts.every(({ isNew }) => isNew),
+      )
     }
     await writer.delete(group.flatMap((write) => (write.kind === 'delete' ? [write.condition] : [])))
   }
 
   return {
-    upsert: (points) => enqueue({ kind: 'upsert', points }),
+    upsert: (points, isNew) => enqueue({ kind: 'upsert', points, isNew }),
     delete: (condition) => enqueue({ kind: 'delete', condition }),
     run: (task) => enqueue({ kind: 'run', task }),
     async close() {
