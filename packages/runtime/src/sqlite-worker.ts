@@ -28,16 +28,19 @@ function prepare(sql: string): StatementSync {
   return statement
 }
 
-function run({ sql, values = [] }: Statement): Row[] {
-  return prepare(sql).all(...values)
+function run({ sql, values = [], each }: Statement): Row[] {
+  const statement = prepare(sql)
+  if (!each) return statement.all(...values)
+  for (const some of each) statement.run(...some)
+  return []
 }
 
 function attempt(request: SqliteRequest): SqliteReply {
   const savepoint = request.write ? 'call' : null
   try {
-    if (savepoint) database.exec(`SAVEPOINT ${savepoint}`)
+    if (savepoint) prepare(`SAVEPOINT ${savepoint}`).run()
     const rows = request.statements.map(run)
-    if (savepoint) database.exec(`RELEASE ${savepoint}`)
+    if (savepoint) prepare(`RELEASE ${savepoint}`).run()
     return { id: request.id, rows }
   } catch (error) {
     if (savepoint) database.exec(`ROLLBACK TO ${savepoint}; RELEASE ${savepoint}`)
@@ -65,15 +68,15 @@ function runGroup(group: readonly SqliteRequest[]): SqliteReply[] {
   }
 }
 
-port.on('message', (first: SqliteRequest | 'close') => {
+port.on('message', (first: SqliteRequest[] | 'close') => {
   const group: SqliteRequest[] = []
   let closing = first === 'close'
-  if (first !== 'close') group.push(first)
+  if (first !== 'close') group.push(...first)
   while (!closing && group.length < MAX_GROUP) {
-    const next: { message: SqliteRequest | 'close' } | undefined = receiveMessageOnPort(port)
+    const next: { message: SqliteRequest[] | 'close' } | undefined = receiveMessageOnPort(port)
     if (!next) break
     if (next.message === 'close') closing = true
-    else group.push(next.message)
+    else group.push(...next.message)
   }
   if (group.length > 0) port.postMessage(answer(group))
   if (closing) {

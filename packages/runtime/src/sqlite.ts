@@ -21,6 +21,8 @@ export type Row = Record<string, SqlValue>
 export interface Statement {
   readonly sql: string
   readonly values?: readonly SqlValue[]
+  /** Runs it once for each of these instead of `values`, and gives no rows. */
+  readonly each?: readonly (readonly SqlValue[])[]
 }
 
 export interface DatabaseOptions {
@@ -46,10 +48,13 @@ export type SqliteReply =
   | { readonly id: number; readonly error: { message: string; code: string | undefined } }
 
 const MAX_PENDING = 100_000
+/** So many calls are handed over together at most. */
+const MAX_POSTED = 512
 
 export function openDatabase(options: DatabaseOptions): Database {
   const worker = new Worker(new URL('sqlite-worker.ts', import.meta.url), { workerData: options })
   const pending = new Map<number, { resolve: (rows: Row[][]) => void; reject: (error: Error) => void }>()
+  const outbox: SqliteRequest[] = []
   let nextId = 0
   let failure: Error | null = null
   const exited = new Promise<void>((resolve) => worker.once('exit', () => resolve()))
@@ -82,8 +87,13 @@ export function openDatabase(options: DatabaseOptions): Database {
     return await new Promise((resolve, reject) => {
       pending.set(id, { resolve, reject })
       worker.ref()
-      worker.postMessage({ id, write, statements } satisfies SqliteRequest)
+      // What is asked for in one turn goes together: the first of many must not get a commit to itself.
+      if (outbox.push({ id, write, statements }) === 1) process.nextTick(post)
     })
+  }
+
+  function post(): void {
+    while (outbox.length > 0) worker.postMessage(outbox.splice(0, MAX_POSTED))
   }
 
   return {
@@ -95,6 +105,7 @@ export function openDatabase(options: DatabaseOptions): Database {
     async close() {
       if (failure) return
       worker.ref()
+      post()
       worker.postMessage('close')
       await exited
     },
