@@ -9,6 +9,7 @@ import type { Broker } from 'kafkajs/src/cluster/index.js'
 import protocol from 'kafkajs/src/protocol/requests/index.js'
 import { vi } from 'vitest'
 import { createClient, typeOf } from '../src/adapters/kafka-client.ts'
+import { produce } from '../src/adapters/kafka-produce.ts'
 import { parseKafkaUrl } from '../src/adapters/kafka-url.ts'
 import type { KafkaTimings } from '../src/adapters/kafka-client.ts'
 import type { EventLog, TopicSpec } from '../src/port.ts'
@@ -132,13 +133,21 @@ async function rollSegment(broker: KafkaPlace, topic: string, partition: number)
       topic,
       partition,
     )
-    const batch = {
-      partition,
-      firstSequence: firstSequence + lastOffsetDelta + 100,
-      messages: [{ key: Buffer.from('refused'), value: null, headers: {} }],
-    }
-    const request = { producerId, producerEpoch, acks: -1, timeout: 5_000, compression: 0 }
-    const refused = await node.produce({ ...request, topicData: [{ topic, partitions: [batch] }] }).then(
+    const refused = await produce(node, {
+      producerId,
+      producerEpoch,
+      acks: -1,
+      timeout: 5_000,
+      compression: 0,
+      topic,
+      batches: [
+        {
+          partition,
+          firstSequence: firstSequence + lastOffsetDelta + 100,
+          messages: [{ key: Buffer.from('refused'), value: null, headers: {} }],
+        },
+      ],
+    }).then(
       () => null,
       (error: unknown) => typeOf(error),
     )

@@ -3,7 +3,8 @@ import type { Headers, LogRecord, TopicSpec } from './port.ts'
 /**
  * What an embedded log keeps: records and commits. Groups, waking and partitioning are in the log itself, once.
  *
- *  G1  Calls take effect in the order in which they were made, and are durable when they resolve.
+ *  G1  Appends take effect in the order in which they were made, and so do commits of one partition; a call sees all that had
+ *      resolved before it, and is durable when it resolves.
  *  G2  Offsets of a partition are dense as they are given out, and never given out again.
  *  G3  A commit never moves backwards.
  *

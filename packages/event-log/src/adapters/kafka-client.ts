@@ -216,7 +216,9 @@ function isLasting(error: unknown): boolean {
   return (
     type.endsWith('AUTHORIZATION_FAILED') ||
     ['UNSUPPORTED_VERSION', 'SASL_AUTHENTICATION_FAILED', 'UNSUPPORTED_SASL_MECHANISM'].includes(type) ||
-    /SASL|ServerDoesNotSupport|certificate/.test(error instanceof Error ? `${error.name} ${errorMessage(error)}` : '')
+    /SASL|ServerDoesNotSupport|certificate/.test(
+      error instanceof Error ? `${error.name} ${errorMessage(error)}` : '',
+    )
   )
 }
 

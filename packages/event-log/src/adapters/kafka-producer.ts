@@ -3,6 +3,7 @@ import { AquiferError, errorMessage, unavailable } from '@aquifer/runtime/errors
 import type { Message } from 'kafkajs/src/cluster/index.js'
 import compression from 'kafkajs/src/protocol/message/compression/index.js'
 import { type KafkaClient, typeOf } from './kafka-client.ts'
+import { produce as sendProduce } from './kafka-produce.ts'
 
 /** A batch before it is packed; what does not pack grows a little, and must still fit `MAX_MESSAGE_BYTES`. */
 export const MAX_BATCH_BYTES = 1_040_000
@@ -216,22 +217,18 @@ export function createProducer(topic: string, client: KafkaClient, clock: Clock,
     const sizeBytes = partitions
       .flatMap((one) => batches.get(one)!)
       .reduce((sum, one) => sum + one.sizeBytes, 0)
-    const { topics } = await broker.produce({
+    const { topics } = await sendProduce(broker, {
       producerId: id,
       producerEpoch: epoch,
       acks: ALL_REPLICAS,
       timeout: REPLICAS_TIMEOUT_MS,
       compression: sizeBytes < MIN_PACKED_BYTES ? compression.Types.None : compression.Types.GZIP,
-      topicData: [
-        {
-          topic,
-          partitions: partitions.map((partition) => ({
-            partition,
-            firstSequence: sequences.get(partition) ?? 0,
-            messages: batches.get(partition)!.map(({ message }) => message),
-          })),
-        },
-      ],
+      topic,
+      batches: partitions.map((partition) => ({
+        partition,
+        firstSequence: sequences.get(partition) ?? 0,
+        messages: batches.get(partition)!.map(({ message }) => message),
+      })),
     })
     return topics.flatMap((one) =>
       one.partitions.map(({ partition, baseOffset, logAppendTime }) => {

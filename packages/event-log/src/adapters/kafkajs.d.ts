@@ -42,21 +42,6 @@ declare module 'kafkajs/src/cluster/index.js' {
   export interface Broker {
     readonly connectionPool: ConnectionPool
     metadata(topics: readonly string[]): Promise<Metadata>
-    produce(request: {
-      producerId: string
-      producerEpoch: number
-      acks: number
-      timeout: number
-      compression: number
-      topicData: readonly {
-        topic: string
-        partitions: readonly { partition: number; firstSequence: number; messages: readonly Message[] }[]
-      }[]
-    }): Promise<{
-      topics: readonly {
-        partitions: readonly { partition: number; baseOffset: string; logAppendTime: string }[]
-      }[]
-    }>
     initProducerId(request: {
       transactionalId: null
       transactionTimeout: number
@@ -101,6 +86,15 @@ declare module 'kafkajs/src/cluster/index.js' {
       groupId: string
       topics: readonly { topic: string; partitions: readonly { partition: number }[] }[]
     }): Promise<{ responses: readonly { partitions: readonly { partition: number; offset: string }[] }[] }>
+  }
+  export interface Produced {
+    readonly topics: readonly {
+      readonly partitions: readonly {
+        readonly partition: number
+        readonly baseOffset: string
+        readonly logAppendTime: string
+      }[]
+    }[]
   }
   export interface Message {
     readonly key: Buffer | null
@@ -184,7 +178,7 @@ declare module 'kafkajs/src/network/requestQueue/index.js' {
 }
 
 declare module 'kafkajs/src/protocol/requests/index.js' {
-  import type { ApiCall, GroupProtocol, Metadata } from 'kafkajs/src/cluster/index.js'
+  import type { ApiCall, GroupProtocol, Metadata, Produced } from 'kafkajs/src/cluster/index.js'
 
   const protocol: {
     readonly requests: {
@@ -206,6 +200,9 @@ declare module 'kafkajs/src/protocol/requests/index.js' {
           members: readonly { memberId: string; memberMetadata: Buffer }[]
         }>
       }
+      readonly Produce: {
+        protocol(of: { version: 7 }): (request: { topicData: readonly [] }) => ApiCall<Produced>
+      }
       readonly Fetch: {
         protocol(of: { version: 11 }): (request: {
           isolationLevel: number
@@ -225,8 +222,13 @@ declare module 'kafkajs/src/protocol/requests/index.js' {
 
 declare module 'kafkajs/src/protocol/encoder.js' {
   export default class Encoder {
-    writeArray(values: readonly string[]): this
+    writeArray(values: readonly (string | Encoder)[]): this
     writeBoolean(value: boolean): this
+    writeEncoder(value: Encoder): this
+    writeInt16(value: number): this
+    writeInt32(value: number): this
+    writeString(value: string | null): this
+    size(): number
   }
 }
 
@@ -242,6 +244,30 @@ declare module 'kafkajs/src/protocol/decoder.js' {
     readBytes(): Buffer | null
     readArray<T>(read: (decoder: Decoder) => T): T[]
   }
+}
+
+declare module 'kafkajs/src/protocol/recordBatch/record/v0/index.js' {
+  import type { Message } from 'kafkajs/src/cluster/index.js'
+  import type Encoder from 'kafkajs/src/protocol/encoder.js'
+
+  export default function encodeRecord(
+    record: Message & { offsetDelta: number; timestampDelta: number },
+  ): Encoder
+}
+
+declare module 'kafkajs/src/protocol/recordBatch/v0/index.js' {
+  import type Encoder from 'kafkajs/src/protocol/encoder.js'
+
+  export function RecordBatch(batch: {
+    compression: number
+    records: readonly Encoder[]
+    firstTimestamp: number
+    maxTimestamp: number
+    producerId: string
+    producerEpoch: number
+    firstSequence: number
+    lastOffsetDelta: number
+  }): Promise<Encoder>
 }
 
 declare module 'kafkajs/src/protocol/recordBatch/v0/decoder.js' {

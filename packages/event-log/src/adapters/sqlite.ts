@@ -1,14 +1,10 @@
 import { unavailable } from '@aquifer/runtime/errors'
 import { type Database, openDatabase, type Row, type Statement } from '@aquifer/runtime/sqlite'
 import { createEmbeddedLog, type EmbeddedEventLog, type LogOptions } from '../log.ts'
-import type { AppendRun, LogStorage, PartitionRef, StoredTopic } from '../log-storage.ts'
+import type { LogStorage, PartitionRef, StoredTopic } from '../log-storage.ts'
 import type { Headers, LogRecord, TopicSpec } from '../port.ts'
+import { createAppends, SPAN } from './sqlite-appends.ts'
 
-/**
- * Offsets below this lie side by side under one integer key, so that a partition is one stretch of one B-tree and is
- * read in order. 2^40 records a partition, 2^13 partitions a file: together the 53 bits that a JS number holds.
- */
-const SPAN = 2 ** 40
 const MAX_PARTITION_ID = 2 ** 13 - 1
 
 /** Steps of maintenance: short enough that an append behind one does not wait long, even with values of 512 KiB. */
@@ -52,12 +48,6 @@ const SCHEMA = `
   CREATE TABLE IF NOT EXISTS pings (id INTEGER PRIMARY KEY, count INTEGER NOT NULL);
 `
 
-const APPEND = `
-  INSERT INTO records (id, time_ms, size_bytes, compact, key, headers, value)
-  SELECT base + next + ?, max(last_time_ms, ?), ?, compact, ?, ?, ? FROM partitions WHERE id = ?`
-const ADVANCE = `
-  UPDATE partitions SET next = next + ?, last_time_ms = max(last_time_ms, ?) WHERE id = ?
-  RETURNING next, last_time_ms`
 const READ = `
   SELECT id, time_ms, key, headers, value FROM records WHERE id >= ?1 AND id <= (
     SELECT coalesce(max(id) FILTER (WHERE total <= ?4), min(id)) FROM (
@@ -127,19 +117,7 @@ function sqliteStorage(database: Database): LogStorage {
       const [topics, ...partitions] = await write(putTopic(spec))
       return toTopic(topics![0]!, partitions.at(-1)!)
     },
-    async append(runs, timeMs) {
-      const statements = runs.map((run) => appendRun(run, timeMs))
-      const results = await write(statements.flat())
-      let last = -1
-      return runs.map((run, index) => {
-        last += statements[index]!.length
-        const row = results[last]![0]!
-        return {
-          firstOffset: Number(row['next']) - run.records.length,
-          appendTimeMs: Number(row['last_time_ms']),
-        }
-      })
-    },
+    append: createAppends(write),
     async read(partition, fromOffset, limit, maxBytes) {
       const start = startOf(partition) + fromOffset
       const found = await rows(READ, start, endOf(partition), limit, maxBytes)
@@ -201,29 +179,6 @@ function putTopic(spec: TopicSpec): Statement[] {
       values: [spec.name],
     },
   ]
-}
-
-function appendRun({ partition, records }: AppendRun, timeMs: number): Statement[] {
-  return [
-    ...records.map(({ key, value, headers, sizeBytes }, nth) => ({
-      sql: APPEND,
-      values: [
-        nth,
-        timeMs,
-        sizeBytes,
-        key && exact(key),
-        Object.keys(headers).length === 0 ? null : JSON.stringify(headers),
-        value && exact(value),
-        partition.id,
-      ],
-    })),
-    { sql: ADVANCE, values: [records.length, timeMs, partition.id] },
-  ]
-}
-
-/** A view of a larger buffer would take all of it along to the worker thread. */
-function exact(buffer: Buffer): Uint8Array {
-  return buffer.byteLength === buffer.buffer.byteLength ? buffer : new Uint8Array(buffer)
 }
 
 function toTopic(row: Row, partitions: readonly Row[]): StoredTopic {

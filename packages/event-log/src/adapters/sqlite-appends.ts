@@ -1,0 +1,138 @@
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import type { Row, SqlValue, Statement } from '@aquifer/runtime/sqlite'
+import type { Appended, AppendRun } from '../log-storage.ts'
+
+/**
+ * Offsets below this lie side by side under one integer key, so that a partition is one stretch of one B-tree and is
+ * read in order. 2^40 records a partition, 2^13 partitions a file: together the 53 bits that a JS number holds.
+ */
+export const SPAN = 2 ** 40
+
+/** What shares a commit, at most; one append always does. */
+const MAX_GROUP_RECORDS = 512
+const MAX_GROUP_BYTES = 8 * 1024 * 1024
+
+const INSERT = `
+  INSERT INTO records (id, time_ms, size_bytes, compact, key, headers, value) VALUES (?, ?, ?, ?, ?, ?, ?)`
+const ADVANCE = 'UPDATE partitions SET next = ?, last_time_ms = ? WHERE id = ?'
+const ENDS = 'SELECT id, next, last_time_ms, compact FROM partitions'
+
+interface End {
+  readonly compact: number
+  next: number
+  lastTimeMs: number
+}
+
+interface Waiting {
+  readonly runs: readonly AppendRun[]
+  readonly timeMs: number
+  readonly done: PromiseWithResolvers<Appended[]>
+}
+
+/**
+ * Appends that wait together share one transaction, and what it writes is made here, so that the thread which waits for the
+ * disk has only to insert.
+ *
+ *  A1  One transaction is under way at a time, in the order of the calls: where a partition ends is known without asking.
+ *  A2  An append lies in one transaction whole. After one that failed, the ends are read anew.
+ */
+export function createAppends(
+  write: (statements: readonly Statement[]) => Promise<Row[][]>,
+): (runs: readonly AppendRun[], timeMs: number) => Promise<Appended[]> {
+  const queue: Waiting[] = []
+  const ends = new Map<number, End>()
+  let pumping = false
+
+  async function pump(): Promise<void> {
+    pumping = true
+    while (queue.length > 0) {
+      // Whoever appends in this turn of the event loop is taken along.
+      await nextTurn()
+      const group = nextGroup()
+      try {
+        const appended = await writeGroup(group)
+        for (const [at, { done }] of group.entries()) done.resolve(appended[at]!)
+      } catch (error) {
+        ends.clear()
+        for (const { done } of group) done.reject(error)
+      }
+    }
+    pumping = false
+  }
+
+  function nextGroup(): Waiting[] {
+    let [count, records, bytes] = [0, 0, 0]
+    for (const { runs } of queue) {
+      for (const run of runs) {
+        records += run.records.length
+        for (const { sizeBytes } of run.records) bytes += sizeBytes
+      }
+      if (count > 0 && (records > MAX_GROUP_RECORDS || bytes > MAX_GROUP_BYTES)) break
+      count++
+    }
+    return queue.splice(0, count)
+  }
+
+  async function writeGroup(group: readonly Waiting[]): Promise<Appended[][]> {
+    const runs = group.flatMap((one) => one.runs)
+    if (runs.some(({ partition }) => !ends.has(partition.id))) await readEnds()
+    const moved = new Map(runs.map(({ partition: { id } }): [number, End] => [id, { ...ends.get(id)! }]))
+    const packed = packer(runs)
+    const rows: SqlValue[][] = []
+    const appended = group.map(({ runs: own, timeMs }) =>
+      own.map(({ partition, records }): Appended => {
+        const end = moved.get(partition.id)!
+        const firstOffset = end.next
+        end.lastTimeMs = Math.max(end.lastTimeMs, timeMs)
+        for (const { sizeBytes, key, headers, value } of records)
+          rows.push([
+            partition.id * SPAN + end.next++,
+            end.lastTimeMs,
+            sizeBytes,
+            end.compact,
+            key && packed(key),
+            Object.keys(headers).length === 0 ? null : JSON.stringify(headers),
+            value && packed(value),
+          ])
+        return { firstOffset, appendTimeMs: end.lastTimeMs }
+      }),
+    )
+    const advances = [...moved].map(([id, { next, lastTimeMs }]) => ({
+      sql: ADVANCE,
+      values: [next, lastTimeMs, id],
+    }))
+    await write([{ sql: INSERT, each: rows }, ...advances])
+    for (const [id, end] of moved) ends.set(id, end)
+    return appended
+  }
+
+  async function readEnds(): Promise<void> {
+    const [rows] = await write([{ sql: ENDS }])
+    for (const row of rows!)
+      ends.set(Number(row['id']), {
+        next: Number(row['next']),
+        lastTimeMs: Number(row['last_time_ms']),
+        compact: Number(row['compact']),
+      })
+  }
+
+  return async (runs, timeMs) => {
+    const done = Promise.withResolvers<Appended[]>()
+    queue.push({ runs, timeMs, done })
+    if (!pumping) void pump()
+    return await done.promise
+  }
+}
+
+/** Copies into one buffer, which crosses to the other thread in one piece: a view takes its whole buffer along. */
+function packer(runs: readonly AppendRun[]): (bytes: Buffer) => Uint8Array {
+  let total = 0
+  for (const { records } of runs)
+    for (const { key, value } of records) total += (key?.length ?? 0) + (value?.length ?? 0)
+  const all = new Uint8Array(total)
+  let at = 0
+  return (bytes) => {
+    all.set(bytes, at)
+    return all.subarray(at, (at += bytes.length))
+  }
+}
