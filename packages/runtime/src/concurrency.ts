@@ -1,3 +1,19 @@
+import { setImmediate as nextTurn } from 'node:timers/promises'
+
+/** Computes for one item after the other; after every `perTurn` of them whatever else waits for the event loop has its turn. */
+export async function mapInTurns<T, R>(
+  items: readonly T[],
+  perTurn: number,
+  compute: (item: T, index: number) => R | Promise<R>,
+): Promise<R[]> {
+  const results: R[] = []
+  for (const [index, item] of items.entries()) {
+    if (index > 0 && index % perTurn === 0) await nextTurn()
+    results.push(await compute(item, index))
+  }
+  return results
+}
+
 /** At most `limit` of the tasks run at once; the first failure rejects after those under way have ended. */
 export async function mapLimited<T, R>(
   items: readonly T[],

@@ -6,7 +6,7 @@ import { REPLAYED_AT_HEADER, topics, VERSION_HEADER } from '@aquifer/contracts/t
 import type { Document } from '@aquifer/contracts/types'
 import { deadLetter } from '@aquifer/event-log/dead-letter'
 import type { Batch, LogRecord, Subscription } from '@aquifer/event-log/port'
-import { mapLimited } from '@aquifer/runtime/concurrency'
+import { mapInTurns, mapLimited } from '@aquifer/runtime/concurrency'
 import { AquiferError, errorMessage, invalid, isMessageFault } from '@aquifer/runtime/errors'
 import { backoffMs, createSteady } from '@aquifer/runtime/retry'
 import type { DocumentFiles, VersionKey } from '@aquifer/stores/document-files'
@@ -43,6 +43,9 @@ const MAX_MESSAGE = 1000
 const MAX_LEAVES = 5
 
 type PublishEvent = Exclude<DocumentEvent, { kind: 'delete' }>
+
+/** A part of half a megabyte is encoded in a millisecond or three; where the machine is busy it takes longer. */
+const PARTS_PER_TURN = 1
 
 /** Documents of one batch under way at once: parsing waits for the pool, writing for the stores. */
 const CONCURRENCY = 4
@@ -216,12 +219,11 @@ export function createConnectorService(deps: ConsumerDeps): ConnectorService {
     }
     const replayed = source.replayedAt === 0 ? {} : { [REPLAYED_AT_HEADER]: String(source.replayedAt) }
     const commonBytes = chunksCodec.encode({ ...common, part: 0, parts: 1, chunks: [] }).length
-    const records = toParts(parsed.chunks, commonBytes, deps.limits.maxPartBytes).map(
-      (chunks, part, parts) => {
-        const value = chunksCodec.encode({ ...common, part, parts: parts.length, chunks })
-        return { key: source.record.key, value, headers: { traceparent, ...replayed } }
-      },
-    )
+    const parts = toParts(parsed.chunks, commonBytes, deps.limits.maxPartBytes)
+    const records = await mapInTurns(parts, PARTS_PER_TURN, (chunks, part) => {
+      const value = chunksCodec.encode({ ...common, part, parts: parts.length, chunks })
+      return { key: source.record.key, value, headers: { traceparent, ...replayed } }
+    })
     await steady(signal, () => log.append(source.chunksTopic, records))
     probe('chunks', id)
   }

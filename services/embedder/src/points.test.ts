@@ -1,6 +1,7 @@
 import type { Chunks } from '@aquifer/contracts/types'
 import { formatVersion } from '@aquifer/contracts/version'
 import { createLexicalEmbedder } from '@aquifer/models/lexical-embedder'
+import { longestTurnMs } from '@aquifer/runtime/longest-turn.fixture'
 import { createMemoryVectorIndex } from '@aquifer/stores/vector-index-memory'
 import { describe, expect, test } from 'vitest'
 import { createPointMaker } from './points.ts'
@@ -79,6 +80,7 @@ async function start(held: readonly Part[]) {
   return {
     embedded,
     fetched,
+    makeAll: async (parts: readonly Part[]) => await make(parts, new Map(), 'bulk', signal),
     make: async (each: Part) => (await make([each], new Map(), 'bulk', signal))[0]!,
   }
 }
@@ -98,6 +100,20 @@ describe('points', () => {
     const { embedded, make } = await start([part(1, ['one'], 'Before')])
     expect((await make(part(2, ['one'], 'After'))).reused).toBe(0)
     expect(embedded).toHaveLength(1)
+  })
+
+  test('sixteen large parts of one document: what the index has of it is read once, and no turn of the event loop takes 50 ms', async () => {
+    const words = Array.from({ length: 120 }, (_, word) => `word${word}`).join(' ')
+    const { fetched, makeAll } = await start([])
+    const parts = Array.from({ length: 16 }, (_, p) => ({
+      ...part(
+        1,
+        Array.from({ length: 500 }, (__, i) => `${p} ${i} ${words}`),
+      ),
+    }))
+    const longestMs = await longestTurnMs(async () => expect(await makeAll(parts)).toHaveLength(16))
+    expect(fetched).toHaveLength(1)
+    expect(longestMs).toBeLessThan(50)
   })
 
   test('what is looked through is bounded by the size of the document', async () => {

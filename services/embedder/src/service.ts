@@ -5,7 +5,7 @@ import { topics } from '@aquifer/contracts/topics'
 import type { Batch, EventLog, LogRecord, Subscription } from '@aquifer/event-log/port'
 import type { Embedder, Lane } from '@aquifer/models/embedder'
 import type { Clock } from '@aquifer/runtime/clock'
-import { mapLimited } from '@aquifer/runtime/concurrency'
+import { mapInTurns, mapLimited } from '@aquifer/runtime/concurrency'
 import { errorMessage, isMessageFault } from '@aquifer/runtime/errors'
 import type { AquiferError } from '@aquifer/runtime/errors'
 import type { Logger } from '@aquifer/runtime/logger'
@@ -69,6 +69,8 @@ interface Made {
 
 /** Small enough that an urgent document never waits long behind a batch, large enough to fill the model's batches. */
 const BATCH_RECORDS: Record<DocumentLane, number> = { interactive: 16, bulk: 8 }
+/** A part of half a megabyte is decoded in a millisecond or three. */
+const PARTS_PER_TURN = 2
 
 export function createEmbedderService(deps: EmbedderDeps): EmbedderService {
   const { log, index, registry, files, metrics, logger, probe, schemas = offlineSchemas } = deps
@@ -82,14 +84,14 @@ export function createEmbedderService(deps: EmbedderDeps): EmbedderService {
 
   async function processBatch(batch: Batch, lane: DocumentLane): Promise<void> {
     const work: Work[] = []
-    for (const record of batch.records) {
+    await mapInTurns(batch.records, PARTS_PER_TURN, async (record) => {
       try {
         const item = await steady(batch.signal, () => readWork(record, chunksCodec))
         if (item.kind === 'delete' || item.chunks.build === deps.build) work.push(item)
       } catch (error) {
         await reject(batch, record, error)
       }
-    }
+    })
     const parts = work.filter((item) => item.kind === 'part')
     const known = await steady(batch.signal, () => lookUp(parts))
     const wanted = new Set(parts.filter((part) => isWanted(part, known.get(part))))
