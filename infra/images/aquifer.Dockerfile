@@ -25,6 +25,16 @@ RUN mkdir -p /cache /data /keys && touch /keys/keys.jsonl \
    && XDG_CACHE_HOME=/cache AQUIFER_DATA_DIR=/tmp/data node packages/cli/src/main.ts model pull; \
     fi
 
+# The chat page, whose tools stay out of the image.
+FROM ${BASE} AS page
+WORKDIR /aquifer
+ENV CI=true
+COPY pnpm-lock.yaml pnpm-workspace.yaml package.json tsconfig.json ./
+COPY services/console/package.json services/console/
+RUN npx -y pnpm@12 install --frozen-lockfile --filter @aquifer/console
+COPY services/console services/console
+RUN cd services/console && NODE_ENV=production node src/build.ts
+
 FROM ${BASE}
 # The first process of a container is not ended by a signal that it does not handle yet, as Node does not while it starts.
 RUN apt-get update -qq && apt-get install -y -qq --no-install-recommends tini >/dev/null && rm -rf /var/lib/apt/lists/*

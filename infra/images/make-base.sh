@@ -18,7 +18,8 @@ find /usr/local/share/ca-certificates -name '*.crt' -exec cp {} "$root/usr/local
 chroot "$root" update-ca-certificates >&2
 cp -L "$node" "$root/usr/local/bin/node"
 mkdir -p "$root/usr/local/lib/node_modules"
-cp -R "$(npm root --global --loglevel=error)/npm" "$root/usr/local/lib/node_modules/"
+# Not `npm root --global`: that goes by the first node on the PATH, which may be the workspace's own.
+cp -R "$(dirname "$(dirname "$(readlink -f "$(command -v npm)")")")" "$root/usr/local/lib/node_modules/npm"
 ln -s ../lib/node_modules/npm/bin/npm-cli.js "$root/usr/local/bin/npm"
 ln -s ../lib/node_modules/npm/bin/npx-cli.js "$root/usr/local/bin/npx"
 printf 'APT::Keep-Downloaded-Packages "false";\nDPkg::Post-Invoke {"rm -f /var/cache/apt/*.bin /var/cache/apt/archives/*.deb";};\nAcquire::Languages "none";\n' >"$root/etc/apt/apt.conf.d/90small"

@@ -67,6 +67,14 @@ describe.skipIf('missing' in given)(`compose${'missing' in given ? ` (${given.mi
     }
   })
 
+  test('compose: the door serves the chat page, made when the image was', async () => {
+    const html = { accept: 'text/html' }
+    const page = await request<string>(server, 'GET', '/', { headers: html })
+    expect(page.status).toBe(200)
+    const [script] = /\/assets\/[\w-]+\.js/.exec(page.body) ?? ['no script']
+    expect(await request(server, 'GET', script)).toMatchObject({ status: 200 })
+  })
+
   test('compose: every service runs as nobody in particular, on a file system that it cannot write', async () => {
     for (const service of SERVICES) {
       const [container] = await containers(service)
