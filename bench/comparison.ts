@@ -32,7 +32,7 @@ export interface BenchOptions {
   /** As little as shows that the bench works; its figures mean nothing. */
   readonly smoke: boolean
   /** A line for whoever watches. */
-  say(line: string): void
+  readonly say: (line: string) => void
 }
 
 export interface Bench {

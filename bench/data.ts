@@ -1,5 +1,5 @@
-import { existsSync, readFileSync } from 'node:fs'
-import { resolve } from 'node:path'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { join, relative, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { PartMissing } from '@aquifer/infra/part'
 
@@ -15,4 +15,19 @@ export function readRows<T>(name: string): T[] {
     .split('\n')
     .filter(Boolean)
     .map((line) => JSON.parse(line) as T)
+}
+
+export interface DataFile {
+  /** Its path within the folder. */
+  readonly name: string
+  readonly bytes: Buffer
+}
+
+/** All files of a folder of the development data, in the order of their names. */
+export function readFolder(name: string): DataFile[] {
+  const root = join(dataDir, name)
+  if (!existsSync(root)) throw new PartMissing(`${root} is not there: set AQUIFER_DEV_DATA`)
+  const entries = readdirSync(root, { recursive: true, withFileTypes: true })
+  const paths = entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name))
+  return paths.sort().map((path) => ({ name: relative(root, path), bytes: readFileSync(path) }))
 }
