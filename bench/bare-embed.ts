@@ -3,11 +3,11 @@ import { tmpdir } from 'node:os'
 import { Worker } from 'node:worker_threads'
 import { bertConfig, onnxGraph } from '@aquifer/models/convert/convert'
 import { DEFAULT_MODEL, pullModel, userModelCache } from '@aquifer/models/pull'
-import type { BareSetup, BareTask } from './bare-embed-worker.ts'
+import type { BareResult, BareSetup, BareTask } from './bare-embed-worker.ts'
 
 export interface BareEmbedder {
-  /** Seconds that the texts take at this many padded tokens a run. */
-  measure(texts: readonly string[], budgetTokens: number): Promise<number>
+  /** The vector of each text, in their order. */
+  embed(texts: readonly string[]): Promise<Float32Array[]>
   close(): Promise<void>
 }
 
@@ -33,16 +33,17 @@ export async function openBareEmbedder(layout: {
   )
   await Promise.all(workers.map((worker) => once(worker, 'message')))
   return {
-    async measure(texts, budgetTokens) {
+    async embed(texts) {
       const next = new Int32Array(new SharedArrayBuffer(4))
-      const started = performance.now()
+      const vectors: Float32Array[] = []
       await Promise.all(
-        workers.map((worker) => {
-          worker.postMessage({ texts, budgetTokens, next } satisfies BareTask)
-          return once(worker, 'message')
+        workers.map(async (worker) => {
+          worker.postMessage({ texts, next } satisfies BareTask)
+          const [found] = (await once(worker, 'message')) as [BareResult]
+          for (const [place, vector] of found) vectors[place] = vector
         }),
       )
-      return (performance.now() - started) / 1000
+      return vectors
     },
     async close() {
       await Promise.all(workers.map((worker) => worker.terminate()))

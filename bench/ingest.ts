@@ -50,10 +50,6 @@ const { quick, rounds, passes } = parseArgs({
 const ROUNDS = quick === undefined ? Number(rounds) : Math.min(1, Number(rounds))
 const ALTERED_PASSES = Number(passes)
 const POLL_MS = 250
-/** Padded tokens of a run of the plain session: enough for both threads to have work. */
-const PLAIN_BUDGET = 2048
-/** Padded tokens of a run that the bare loop is tried with; the best counts. */
-const BARE_BUDGETS = [1, 128, 512, 2048]
 /** A small document that everybody waits for. */
 const EDITED = 'bench/edited'
 const EDITS_PER_PASS = 5
@@ -210,25 +206,13 @@ async function measureServer(
   }
 }
 
-async function measureBare(
-  bare: BareEmbedder,
-  passages: readonly string[],
-  budgetTokens: number,
-): Promise<Rate> {
+async function measureBare(bare: BareEmbedder, passages: readonly string[]): Promise<Rate> {
   const before = process.cpuUsage()
-  const seconds = await bare.measure(passages, budgetTokens)
+  const started = performance.now()
+  await bare.embed(passages)
+  const seconds = (performance.now() - started) / 1000
   const { user, system } = process.cpuUsage(before)
   return { seconds, cpuSeconds: (user + system) / 1e6 }
-}
-
-/** The size of run that costs the bare loop least, by CPU, which other work on the machine disturbs less than time. */
-async function bestBudget(bare: BareEmbedder, passages: readonly string[]): Promise<number> {
-  const sample = passages.filter((_, i) => i % 4 === 0)
-  const costs: number[] = []
-  for (const budget of BARE_BUDGETS) costs.push((await measureBare(bare, sample, budget)).cpuSeconds)
-  const shown = BARE_BUDGETS.map((budget, i) => `${budget} tokens a run ${costs[i]!.toFixed(1)} s`)
-  console.log(`bare loop, CPU for a quarter of the chunks: ${shown.join(', ')}`)
-  return BARE_BUDGETS[costs.indexOf(Math.min(...costs))]!
 }
 
 async function throughput(corpus: readonly Source[]): Promise<void> {
@@ -236,12 +220,10 @@ async function throughput(corpus: readonly Source[]): Promise<void> {
   const bare = await openBareEmbedder({ sessions: cores, intraOpThreads: 1 })
   const plain = await openBareEmbedder({ sessions: 1, intraOpThreads: cores })
   const rounds: { ours: number; alone: number; plain: number; cpu: number }[] = []
-  let budget: number | undefined
   for (let round = 1; round <= ROUNDS; round++) {
     const { passages, ...ours } = await measureServer(corpus, round)
-    budget ??= await bestBudget(bare, passages)
-    const alone = await measureBare(bare, passages, budget)
-    const one = await measureBare(plain, passages, PLAIN_BUDGET)
+    const alone = await measureBare(bare, passages)
+    const one = await measureBare(plain, passages)
     console.log(
       `round ${round}: bare onnxruntime, one session of ${cores} threads: ${(passages.length / one.seconds).toFixed(1)} chunks/s; ` +
         `${cores} sessions of one thread: ${passages.length} chunks in ${alone.seconds.toFixed(1)} s: ` +

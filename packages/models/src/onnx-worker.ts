@@ -104,7 +104,8 @@ async function run(session: InferenceSession, batch: readonly Encoded[]): Promis
   })
   const output = await session.run({
     input_ids: new Tensor('int32', ids, [batch.length, seq]),
-    lengths: new Tensor('int32', lengths, [batch.length]),
+    // An int8 graph has one text in a run, and so no padding.
+    ...(session.inputNames.includes('lengths') && { lengths: new Tensor('int32', lengths, [batch.length]) }),
     pool: new Tensor('float32', pool, [batch.length, rows, seq]),
   })
   const found = output['vectors']!

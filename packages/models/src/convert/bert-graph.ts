@@ -12,10 +12,13 @@ import type { Safetensors } from './safetensors.ts'
  *   pool    float32 [batch, spans, seq]: weights of each token in each span, 0 on padding, summing to 1
  *   vectors float32 [batch, spans, dimensions], unit length; 0 where the weights are all 0
  *
+ * In int8 a run has one text (batch is 1), so that the scale of its activations is its own, and there are no `lengths`: without
+ * the mask that they make, a run takes 8 % less.
+ *
  * A row of `pool` with equal weights on every real token is the mean pooling that these models are trained with; more
  * rows give vectors of parts of the text from the same run.
  */
-export const CONVERTER_VERSION = '3'
+export const CONVERTER_VERSION = '4'
 export const POOLING = 'mean'
 
 export type Precision = 'fp32' | 'int8'
@@ -53,6 +56,8 @@ interface Builder {
 export function bertGraph(weights: Safetensors, options: GraphOptions): OnnxModel {
   const builder: Builder = { weights, prefix: prefixOf(weights), options, nodes: [], initializers: [] }
   const { layers, dimensions } = options.config
+  const alone = options.precision === 'int8'
+  const batch = alone ? 1 : 'batch'
   let hidden: Normalized = { name: embeddings(builder), norm: 'embeddings.LayerNorm' }
   for (let layer = 0; layer < layers; layer++)
     hidden = encoderLayer(builder, `encoder.layer.${layer}`, hidden)
@@ -66,11 +71,11 @@ export function bertGraph(weights: Safetensors, options: GraphOptions): OnnxMode
       nodes: builder.nodes,
       initializers: builder.initializers,
       inputs: [
-        { name: 'input_ids', type: 'int32', dims: ['batch', 'seq'] },
-        { name: 'lengths', type: 'int32', dims: ['batch'] },
-        { name: 'pool', type: 'float32', dims: ['batch', 'spans', 'seq'] },
+        { name: 'input_ids', type: 'int32', dims: [batch, 'seq'] },
+        ...(alone ? [] : [{ name: 'lengths', type: 'int32', dims: [batch] } as const]),
+        { name: 'pool', type: 'float32', dims: [batch, 'spans', 'seq'] },
       ],
-      outputs: [{ name: 'vectors', type: 'float32', dims: ['batch', 'spans', dimensions] }],
+      outputs: [{ name: 'vectors', type: 'float32', dims: [batch, 'spans', dimensions] }],
     },
   }
 }
@@ -142,12 +147,12 @@ interface Normalized {
 
 function encoderLayer(builder: Builder, layer: string, input: Normalized): Normalized {
   const attended = attention(builder, layer, input)
-  const projected = linear(builder, `${layer}.attention.output.dense`, attended, null, true)
+  const projected = linear(builder, `${layer}.attention.output.dense`, attended, null)
   const middle = skipNorm(builder, `${layer}.attention.output`, projected, input.name)
-  const wide = linear(builder, `${layer}.intermediate.dense`, middle.name, middle.norm, false)
-  const bias = `${layer}.intermediate.dense.bias`
-  const activated = node(builder, CONTRIB, 'BiasGelu', [wide, bias], `${layer}.activated`)
-  const narrow = linear(builder, `${layer}.output.dense`, activated, null, true)
+  const wide = linear(builder, `${layer}.intermediate.dense`, middle.name, middle.norm)
+  // Not `BiasGelu`: on a CPU it takes .81 ms of a run where this takes .57, and the product adds the bias by the way.
+  const activated = node(builder, CONTRIB, 'Gelu', [wide], `${layer}.activated`)
+  const narrow = linear(builder, `${layer}.output.dense`, activated, null)
   return skipNorm(builder, `${layer}.output`, narrow, middle.name)
 }
 
@@ -198,7 +203,7 @@ function attention(builder: Builder, layer: string, input: Normalized): string {
       biasName,
       quantized[1]!,
       constant(builder, `${name}.scale`, [scales.length], scales),
-      'lengths',
+      '',
       quantized[2]!,
     ],
     name,
@@ -206,17 +211,8 @@ function attention(builder: Builder, layer: string, input: Normalized): string {
   )
 }
 
-/**
- * input × weight + bias; without the bias where the operator that follows adds it. `norm` is the layer norm that gave
- * the input, if one did.
- */
-function linear(
-  builder: Builder,
-  name: string,
-  input: string,
-  norm: string | null,
-  withBias: boolean,
-): string {
+/** input × weight + bias. `norm` is the layer norm that gave the input, if one did. */
+function linear(builder: Builder, name: string, input: string, norm: string | null): string {
   const bias = read(builder, `${name}.bias`)
   const raw = read(builder, `${name}.weight`)
   const outputs = bias.length
@@ -226,7 +222,6 @@ function linear(
   const biasName = constant(builder, `${name}.bias`, [outputs], bias)
   if (builder.options.precision === 'fp32') {
     const product = [input, constant(builder, `${name}.weight`, shape, weight)]
-    if (!withBias) return node(builder, '', 'MatMul', product, name)
     return node(builder, '', 'Add', [node(builder, '', 'MatMul', product, `${name}.product`), biasName], name)
   }
   const smooth = norm === null ? input : smoothed(builder, input, norm, weight, name)
@@ -235,7 +230,8 @@ function linear(
     smooth,
     constant(builder, `${name}.weight`, shape, values),
     constant(builder, `${name}.scale`, [scales.length], scales),
-    ...(withBias ? ['', biasName] : []),
+    '',
+    biasName,
   ]
   return node(builder, CONTRIB, 'DynamicQuantizeMatMul', operands, name)
 }

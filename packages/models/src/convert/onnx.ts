@@ -26,7 +26,10 @@ export interface OnnxNode {
   readonly attributes: Readonly<Record<string, OnnxAttribute>>
 }
 
-export type OnnxAttribute = { readonly float: number } | { readonly int: number }
+export type OnnxAttribute =
+  | { readonly float: number }
+  | { readonly int: number }
+  | { readonly ints: readonly number[] }
 
 export type OnnxTensor = { readonly name: string; readonly dims: readonly number[] } & (
   | { readonly data: Float32Array | Int8Array | Uint8Array | BigInt64Array }
@@ -36,13 +39,13 @@ export type OnnxTensor = { readonly name: string; readonly dims: readonly number
 
 export interface OnnxValue {
   readonly name: string
-  readonly type: 'float32' | 'int32'
+  readonly type: 'float32' | 'int32' | 'int64'
   /** A string names a free dimension. */
   readonly dims: readonly (number | string)[]
 }
 
 const DATA_TYPE = { float32: 1, uint8: 2, int8: 3, int32: 6, int64: 7 } as const
-const ATTRIBUTE_TYPE = { float: 1, int: 2 } as const
+const ATTRIBUTE_TYPE = { float: 1, int: 2, ints: 7 } as const
 const EXTERNAL = 1
 /** The oldest that knows every operator used here, so that older runtimes read it too. */
 const IR_VERSION = 8
@@ -76,12 +79,14 @@ function nodeMessage(node: OnnxNode) {
     name: node.outputs[0],
     op_type: node.op,
     domain: node.domain,
-    attribute: Object.entries(node.attributes).map(([name, value]) =>
-      'float' in value
-        ? { name, f: value.float, type: ATTRIBUTE_TYPE.float }
-        : { name, i: value.int, type: ATTRIBUTE_TYPE.int },
-    ),
+    attribute: Object.entries(node.attributes).map(([name, value]) => ({ name, ...attributeValue(value) })),
   }
+}
+
+function attributeValue(value: OnnxAttribute) {
+  if ('float' in value) return { f: value.float, type: ATTRIBUTE_TYPE.float }
+  if ('int' in value) return { i: value.int, type: ATTRIBUTE_TYPE.int }
+  return { ints: value.ints, type: ATTRIBUTE_TYPE.ints }
 }
 
 function tensorMessage(tensor: OnnxTensor) {
