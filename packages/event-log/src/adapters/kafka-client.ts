@@ -223,6 +223,8 @@ function isLasting(error: unknown): boolean {
 }
 
 class Overdue extends Error {}
+/** One for all: an error of its own for each call that ends in time costs more than its timer. */
+const IN_TIME = new Error('the call ended in time')
 
 async function inTime<T>(work: Promise<T>, timeoutMs: number, clock: Clock): Promise<T> {
   const timer = new AbortController()
@@ -232,7 +234,7 @@ async function inTime<T>(work: Promise<T>, timeoutMs: number, clock: Clock): Pro
   )
   // What loses the race may still fail.
   work.catch(() => {})
-  return await Promise.race([work, overdue]).finally(() => timer.abort())
+  return await Promise.race([work, overdue]).finally(() => timer.abort(IN_TIME))
 }
 
 function kafkaLogger(logger: Logger | null) {
