@@ -1,8 +1,6 @@
 import { randomUUID } from 'node:crypto'
-import { createWriteStream } from 'node:fs'
-import { mkdir, open, readdir, readFile, rename, rm, rmdir, stat } from 'node:fs/promises'
+import { mkdir, open, readdir, readFile, rename, rm, rmdir, stat, writeFile } from 'node:fs/promises'
 import { dirname, join, relative } from 'node:path'
-import { pipeline } from 'node:stream/promises'
 import { AquiferError, errorMessage, unavailable } from '@aquifer/runtime/errors'
 import { checkKey, checkPrefix, measure } from './content.ts'
 import type { Blobs } from './port.ts'
@@ -43,14 +41,14 @@ export async function openFileBlobs({ path }: { path: string }): Promise<Blobs> 
 
   async function place(from: string, to: string): Promise<void> {
     for (let attempt = 1; ; attempt++) {
-      await mkdir(dirname(to), { recursive: true })
       try {
         await rename(from, to)
         return await syncFolder(dirname(to))
       } catch (error) {
-        // A deletion may have taken the empty folder away in between.
         if (codeOf(error) !== 'ENOENT' || attempt === MAX_RENAMES) throw error
       }
+      // Not made yet, or a deletion has taken the empty folder away in between.
+      await mkdir(dirname(to), { recursive: true })
     }
   }
 
@@ -60,7 +58,7 @@ export async function openFileBlobs({ path }: { path: string }): Promise<Blobs> 
       const temporary = join(incoming, randomUUID())
       const measured = measure(key, content, maxBytes)
       try {
-        await pipeline(measured.bytes, createWriteStream(temporary, { flush: true }))
+        await writeFile(temporary, measured.bytes, { flush: true })
         await place(temporary, target)
       } catch (error) {
         await rm(temporary, { force: true })
