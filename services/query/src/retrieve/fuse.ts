@@ -2,8 +2,8 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Embedding } from '@aquifer/models/embedder'
 import type { IndexHit } from '@aquifer/stores/vector-index'
 import { terms } from '@aquifer/text/terms'
-import { contentWords } from '@aquifer/text/words'
 import { maxSim, prepareQuery } from './late-interaction.ts'
+import { pairShare, wordFinder } from './words-found.ts'
 
 export interface FusedHit {
   readonly hit: IndexHit
@@ -76,21 +76,6 @@ function bm25Share(lexical: readonly IndexHit[]): (id: string) => number {
   return (id) => shares.get(id) ?? least
 }
 
-/** Which share of the question's neighbouring terms stand next to each other, in that order, in a text. */
-function pairShare(queryTerms: readonly string[]): (text: string) => number {
-  const wanted = new Set(queryTerms.slice(1).map((term, i) => `${queryTerms[i]} ${term}`))
-  if (wanted.size === 0) return () => 0
-  return (text) => {
-    const own = terms(text)
-    const found = new Set<string>()
-    for (let i = 1; i < own.length; i++) {
-      const pair = `${own[i - 1]} ${own[i]}`
-      if (wanted.has(pair)) found.add(pair)
-    }
-    return found.size / wanted.size
-  }
-}
-
 /** Late interaction of the question with each candidate; null where either has no word states. */
 function lateScores(embedding: Embedding, candidates: readonly IndexHit[]) {
   const { words, vector } = embedding
@@ -115,12 +100,10 @@ function rarest(
 
 /** How rare each of the question's words is among the candidates: the idf of BM25 (Robertson and Spärck Jones). */
 function rarity(words: readonly string[], candidates: readonly IndexHit[]): number[] {
-  const wanted = new Set(words)
+  const wordsIn = wordFinder(words)
   const holders = new Map<string, number>()
-  for (const { text } of candidates) {
-    const own = new Set(contentWords(text).flatMap(({ word }) => (wanted.has(word) ? [word] : [])))
-    for (const word of own) holders.set(word, (holders.get(word) ?? 0) + 1)
-  }
+  for (const { text } of candidates)
+    for (const word of wordsIn(text)) holders.set(word, (holders.get(word) ?? 0) + 1)
   const count = candidates.length
   return words.map((word) => {
     const df = holders.get(word) ?? 0
