@@ -5,6 +5,7 @@ import { PartMissing } from '@aquifer/infra/part'
 import { compare, shownNumber } from './comparison.ts'
 import type { Bench, Row } from './comparison.ts'
 import { keep, thisMachine } from './report.ts'
+import { embedderService, embedding } from './rows/embedding.ts'
 import { evaluator } from './rows/evaluator.ts'
 import { freshness } from './rows/freshness.ts'
 import { ingestion } from './rows/ingestion.ts'
@@ -17,7 +18,17 @@ import { start } from './rows/start.ts'
  * whole or by how it begins; none named means all. What was measured goes into bench/results.json and the table of bench/RESULTS.md;
  * with `--smoke`, one round that shows only that it works, nowhere but into FILE.
  */
-const BENCHES: readonly Bench[] = [ingestion, freshness, start, parseMarkdown, parsePdf, inserted, evaluator]
+const BENCHES: readonly Bench[] = [
+  embedding,
+  embedderService,
+  ingestion,
+  freshness,
+  start,
+  parseMarkdown,
+  parsePdf,
+  inserted,
+  evaluator,
+]
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
