@@ -36,10 +36,12 @@ export function prepareQuery(
 function signTable(vector: Float32Array, scale: number): Float32Array {
   const table = new Float32Array((vector.length / 8) * 256)
   for (let byte = 0; byte < vector.length / 8; byte++) {
-    for (let value = 0; value < 256; value++) {
-      let sum = 0
-      for (let bit = 0; bit < 8; bit++) sum += (value & (0x80 >> bit) ? 1 : -1) * vector[byte * 8 + bit]!
-      table[byte * 256 + value] = sum * scale
+    const at = byte * 256
+    for (let bit = 0; bit < 8; bit++) table[at]! -= vector[byte * 8 + bit]! * scale
+    for (let value = 1; value < 256; value++) {
+      // Another sign for the lowest of the bits: the first dimension is in the highest.
+      const bit = 7 - (31 - Math.clz32(value & -value))
+      table[at + value] = table[at + (value & (value - 1))]! + 2 * scale * vector[byte * 8 + bit]!
     }
   }
   return table
