@@ -13,11 +13,17 @@ import { memoryMiB, metric, scrape } from './process-figures.ts'
 const wantedBytes = Number(process.argv[2] ?? 1000) * 1e6
 /** Copies of the corpus that live at once: some 10 MB. */
 const COPIES = 8
-const REPORT_BYTES = 50e6
+/** Files that make one document: a gigabyte of small ones would take an hour. */
+const FILES_PER_DOCUMENT = 10
+const REPORT_BYTES = 20e6
 const POLL_MS = 250
 const DEADLINE_MS = 900_000
 
-const corpus = readFolder('corpus_md').map(({ name, bytes }) => ({ name, text: bytes.toString() }))
+const files = readFolder('corpus_md')
+const corpus = Array.from({ length: Math.ceil(files.length / FILES_PER_DOCUMENT) }, (_, i) => {
+  const own = files.slice(i * FILES_PER_DOCUMENT, (i + 1) * FILES_PER_DOCUMENT)
+  return { name: `part-${i}.md`, text: own.map(({ bytes }) => bytes.toString()).join('\n\n') }
+})
 
 /** A word of this pass in every line of prose, so that no text and no vector is as it was. */
 function alter(text: string, pass: string): string {

@@ -52,11 +52,33 @@ export function createReceiptWaiter({
     return formatVersion(record)
   }
 
+  const nextLooks = new Map<string, { ids: Set<string>; records: Promise<Map<string, DocumentRecord>> }>()
+
+  /** The next look at the registry, which all that wait for documents of a tenant share: many are no more work than one. */
+  async function nextLook(tenant: string, ids: readonly string[]): Promise<Map<string, DocumentRecord>> {
+    let next = nextLooks.get(tenant)
+    if (!next) {
+      const shared = new Set<string>()
+      const records = clock.sleep(POLL_MS).then(() => {
+        nextLooks.delete(tenant)
+        return registry.lookUp(tenant, [...shared])
+      })
+      nextLooks.set(tenant, (next = { ids: shared, records }))
+    }
+    for (const id of ids) next.ids.add(id)
+    return await next.records
+  }
+
+  type Look = (tenant: string, ids: readonly string[]) => Promise<Map<string, DocumentRecord>>
+
   /** What is still waited for, by one look at the registry; or why waiting is in vain. */
-  async function look(waiting: readonly Waiting[]): Promise<{ left: Waiting[]; failure?: string }> {
+  async function judge(
+    waiting: readonly Waiting[],
+    look: Look,
+  ): Promise<{ left: Waiting[]; failure?: string }> {
     const ids = [...new Set(waiting.map(({ documentId }) => documentId))]
     for (const receipt of waiting) receipt.version ??= await versionAt(receipt)
-    const records = await registry.lookUp(waiting[0]!.tenant, ids)
+    const records = await look(waiting[0]!.tenant, ids)
     const left = waiting.filter((receipt) => {
       const record = records.get(receipt.documentId)
       return !record || !isReached(record, receipt)
@@ -71,14 +93,16 @@ export function createReceiptWaiter({
   return async (receipts: readonly Receipt[], timeoutMs: number, signal: AbortSignal): Promise<Freshness> => {
     const deadline = clock.now() + timeoutMs
     let waiting: Waiting[] = receipts.map((receipt) => ({ ...receipt, version: null }))
+    let look: Look = (tenant, ids) => registry.lookUp(tenant, ids)
     while (waiting.length > 0) {
-      const { left, failure } = await look(waiting)
+      const { left, failure } = await judge(waiting, look)
       if (failure !== undefined) return { fresh: false, reason: failure }
       const [next] = left
-      const leftMs = deadline - clock.now()
-      if (next && leftMs <= 0) return { fresh: false, reason: `${next.documentId}: not visible in time` }
-      if (next) await clock.sleep(Math.min(POLL_MS, leftMs), signal)
+      if (next && clock.now() >= deadline)
+        return { fresh: false, reason: `${next.documentId}: not visible in time` }
+      signal.throwIfAborted()
       waiting = left
+      look = nextLook
     }
     return { fresh: true }
   }
