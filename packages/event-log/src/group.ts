@@ -88,6 +88,7 @@ export function createGroup(deps: GroupOptions): Group {
       subscription,
       handler,
       paused: () => member.paused,
+      readAhead: true,
     })
   }
 

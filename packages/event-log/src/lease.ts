@@ -17,6 +17,14 @@ export interface LeaseOptions {
   readonly subscription: SubscribeOptions
   readonly handler: BatchHandler
   readonly paused: () => boolean
+  /** Whether a full batch that waits already is read while the handler has the one before it. */
+  readonly readAhead: boolean
+}
+
+/** A batch that was asked for, and where the partition ended then. */
+interface Reading {
+  readonly records: Promise<LogRecord[]>
+  readonly end: number
 }
 
 export interface Lease {
@@ -65,24 +73,35 @@ export function startLease(options: LeaseOptions): Lease {
     await storage.commit(group, partition, offset + 1)
   }
 
+  function read(position: number): Reading {
+    const records = storage.read(partition, position, maxBatchRecords, maxBatchBytes)
+    // Whoever waits for it is told.
+    records.catch(() => {})
+    return { records, end: partition.next }
+  }
+
   async function deliver(of: Run): Promise<void> {
     let position = (await storage.committed(group, partition)) ?? 0
+    let ahead: Reading | null = null
     while (!revoked.signal.aborted) {
       if (options.paused() || position >= partition.next) {
         await new Promise<void>((resolve) => (wake = resolve))
         continue
       }
-      const end = partition.next
-      const records = await storage.read(partition, position, maxBatchRecords, maxBatchBytes)
+      const reading: Reading = ahead ?? read(position)
+      ahead = null
+      const records = await reading.records
       if (revoked.signal.aborted || options.paused()) continue
-      position = await hand(of, records, end)
+      const last = records.at(-1)?.offset
+      // Retention may have left nothing before the end.
+      position = last === undefined ? reading.end : last + 1
+      if (last === undefined) continue
+      if (options.readAhead && partition.next - position >= maxBatchRecords) ahead = read(position)
+      await hand(of, records, last)
     }
   }
 
-  /** Returns the position after them. Retention may have left nothing before `end`. */
-  async function hand(of: Run, records: readonly LogRecord[], end: number): Promise<number> {
-    const last = records.at(-1)?.offset
-    if (last === undefined) return end
+  async function hand(of: Run, records: readonly LogRecord[], last: number): Promise<void> {
     furthest = Math.max(furthest, last)
     await options.handler({
       topic: partition.topic,
@@ -93,7 +112,6 @@ export function startLease(options: LeaseOptions): Lease {
     })
     // A run that repeats what went before the failure is no success yet.
     if (last >= furthest) attempt = 0
-    return last + 1
   }
 
   function report(error: unknown): void {

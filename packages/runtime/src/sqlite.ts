@@ -13,6 +13,8 @@ export interface Database {
   transaction(statements: readonly Statement[]): Promise<Row[][]>
   /** One statement outside a written transaction. */
   all<T extends Row = Row>(sql: string, ...values: SqlValue[]): Promise<T[]>
+  /** The same of a statement with more to it. */
+  query(statement: Statement): Promise<Row[]>
   close(): Promise<void>
 }
 
@@ -23,6 +25,8 @@ export interface Statement {
   readonly values?: readonly SqlValue[]
   /** Runs it once for each of these instead of `values`, and gives no rows. */
   readonly each?: readonly (readonly SqlValue[])[]
+  /** Gives rows as long as the sum of this column stays within `sum`, the first one always; their blobs share one buffer. */
+  readonly upTo?: { readonly column: string; readonly sum: number }
 }
 
 export interface DatabaseOptions {
@@ -92,6 +96,11 @@ export function openDatabase(options: DatabaseOptions): Database {
     })
   }
 
+  async function query(statement: Statement): Promise<Row[]> {
+    const [rows] = await send(false, [statement])
+    return rows ?? []
+  }
+
   function post(): void {
     while (outbox.length > 0) worker.postMessage(outbox.splice(0, MAX_POSTED))
   }
@@ -99,9 +108,9 @@ export function openDatabase(options: DatabaseOptions): Database {
   return {
     transaction: (statements) => send(true, statements),
     async all<T extends Row>(sql: string, ...values: SqlValue[]) {
-      const [rows] = await send(false, [{ sql, values }])
-      return (rows ?? []) as T[]
+      return (await query({ sql, values })) as T[]
     },
+    query,
     async close() {
       if (failure) return
       worker.ref()

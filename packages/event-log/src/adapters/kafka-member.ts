@@ -251,6 +251,8 @@ export function joinGroup(deps: MemberDeps): Subscription {
       subscription,
       handler: deps.handler,
       paused: () => paused,
+      // The feed does.
+      readAhead: false,
     })
     owned.set(nameOf(at), { at, lease, feed: records, commits, releasing: null, lost: false })
   }

@@ -1,4 +1,5 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
+import { unavailable } from '@aquifer/runtime/errors'
 import type { Row, SqlValue, Statement } from '@aquifer/runtime/sqlite'
 import type { Appended, AppendRun } from '../log-storage.ts'
 
@@ -11,6 +12,9 @@ export const SPAN = 2 ** 40
 /** What shares a commit, at most; one append always does. */
 const MAX_GROUP_RECORDS = 512
 const MAX_GROUP_BYTES = 8 * 1024 * 1024
+/** Appends that wait for those before them; further ones are refused until there is room. */
+const MAX_WAITING = 100_000
+const MAX_WAITING_BYTES = 64 * 1024 * 1024
 
 const INSERT = `
   INSERT INTO records (id, time_ms, size_bytes, compact, key, headers, value) VALUES (?, ?, ?, ?, ?, ?, ?)`
@@ -25,8 +29,16 @@ interface End {
 
 interface Waiting {
   readonly runs: readonly AppendRun[]
+  readonly records: number
+  readonly bytes: number
   readonly timeMs: number
   readonly done: PromiseWithResolvers<Appended[]>
+}
+
+export interface Appends {
+  append(runs: readonly AppendRun[], timeMs: number): Promise<Appended[]>
+  /** Resolves when none is under way. */
+  ended(): Promise<void>
 }
 
 /**
@@ -36,15 +48,13 @@ interface Waiting {
  *  A1  One transaction is under way at a time, in the order of the calls: where a partition ends is known without asking.
  *  A2  An append lies in one transaction whole. After one that failed, the ends are read anew.
  */
-export function createAppends(
-  write: (statements: readonly Statement[]) => Promise<Row[][]>,
-): (runs: readonly AppendRun[], timeMs: number) => Promise<Appended[]> {
+export function createAppends(write: (statements: readonly Statement[]) => Promise<Row[][]>): Appends {
   const queue: Waiting[] = []
   const ends = new Map<number, End>()
-  let pumping = false
+  let waitingBytes = 0
+  let pumping: Promise<void> | null = null
 
   async function pump(): Promise<void> {
-    pumping = true
     while (queue.length > 0) {
       // Whoever appends in this turn of the event loop is taken along.
       await nextTurn()
@@ -56,17 +66,16 @@ export function createAppends(
         ends.clear()
         for (const { done } of group) done.reject(error)
       }
+      for (const { bytes } of group) waitingBytes -= bytes
     }
-    pumping = false
+    pumping = null
   }
 
   function nextGroup(): Waiting[] {
     let [count, records, bytes] = [0, 0, 0]
-    for (const { runs } of queue) {
-      for (const run of runs) {
-        records += run.records.length
-        for (const { sizeBytes } of run.records) bytes += sizeBytes
-      }
+    for (const one of queue) {
+      records += one.records
+      bytes += one.bytes
       if (count > 0 && (records > MAX_GROUP_RECORDS || bytes > MAX_GROUP_BYTES)) break
       count++
     }
@@ -116,11 +125,24 @@ export function createAppends(
       })
   }
 
-  return async (runs, timeMs) => {
-    const done = Promise.withResolvers<Appended[]>()
-    queue.push({ runs, timeMs, done })
-    if (!pumping) void pump()
-    return await done.promise
+  return {
+    async append(runs, timeMs) {
+      let [records, bytes] = [0, 0]
+      for (const run of runs) {
+        records += run.records.length
+        for (const { sizeBytes } of run.records) bytes += sizeBytes
+      }
+      if (queue.length >= MAX_WAITING || (waitingBytes > 0 && waitingBytes + bytes > MAX_WAITING_BYTES))
+        throw unavailable('log_unavailable', `${queue.length} appends of ${waitingBytes} bytes wait already`)
+      waitingBytes += bytes
+      const done = Promise.withResolvers<Appended[]>()
+      queue.push({ runs, records, bytes, timeMs, done })
+      pumping ??= pump()
+      return await done.promise
+    },
+    async ended() {
+      await pumping
+    },
   }
 }
 

@@ -49,11 +49,7 @@ const SCHEMA = `
 `
 
 const READ = `
-  SELECT id, time_ms, key, headers, value FROM records WHERE id >= ?1 AND id <= (
-    SELECT coalesce(max(id) FILTER (WHERE total <= ?4), min(id)) FROM (
-      SELECT id, sum(size_bytes) OVER (ORDER BY id ROWS UNBOUNDED PRECEDING) AS total FROM (
-        SELECT id, size_bytes FROM records WHERE id >= ?1 AND id < ?2 ORDER BY id LIMIT ?3)))
-  ORDER BY id`
+  SELECT id, time_ms, size_bytes, key, headers, value FROM records WHERE id >= ? AND id < ? ORDER BY id LIMIT ?`
 const DROP = `
   DELETE FROM records WHERE id IN (
     SELECT id FROM (SELECT id, time_ms FROM records WHERE id >= ? AND id < ? ORDER BY id LIMIT ${DROP_RECORDS})
@@ -80,11 +76,18 @@ const endOf = (partition: PartitionRef): number => (partition.id + 1) * SPAN
  * `path` is the file; its directory must exist.
  */
 export function createSqliteEventLog(options: LogOptions & { readonly path: string }): EmbeddedEventLog {
-  const database = openDatabase({ path: options.path, schema: SCHEMA, survives: 'power-loss' })
-  return createEmbeddedLog(sqliteStorage(database), options)
+  const { path } = options
+  const database = openDatabase({ path, schema: SCHEMA, survives: 'power-loss' })
+  // Opened when the tables are there.
+  const openReader = (): Database => openDatabase({ path, schema: '', survives: 'power-loss' })
+  return createEmbeddedLog(sqliteStorage(database, openReader), options)
 }
 
-function sqliteStorage(database: Database): LogStorage {
+/** Reads have a thread of their own, so that none waits for the disk to take what others write. */
+function sqliteStorage(database: Database, openReader: () => Database): LogStorage {
+  let reading: Database | null = null
+  const reader = (): Database => (reading ??= openReader())
+
   async function write(statements: readonly Statement[]): Promise<Row[][]> {
     try {
       return await database.transaction(statements)
@@ -92,18 +95,22 @@ function sqliteStorage(database: Database): LogStorage {
       throw unavailable('log_unavailable', 'the log could not be written', cause)
     }
   }
-  async function rows(sql: string, ...values: (string | number)[]): Promise<Row[]> {
+  async function query(of: Database, statement: Statement): Promise<Row[]> {
     try {
-      return await database.all(sql, ...values)
+      return await of.query(statement)
     } catch (cause) {
       throw unavailable('log_unavailable', 'the log could not be read', cause)
     }
   }
+  const rows = async (of: Database, sql: string, ...values: (string | number)[]): Promise<Row[]> =>
+    await query(of, { sql, values })
+  const appends = createAppends(write)
 
   return {
     async topics() {
-      const topics = await rows('SELECT name, retention_ms, cleanup FROM topics ORDER BY name')
+      const topics = await rows(database, 'SELECT name, retention_ms, cleanup FROM topics ORDER BY name')
       const partitions = await rows(
+        database,
         'SELECT id, topic, partition, next FROM partitions ORDER BY topic, partition',
       )
       return topics.map((topic) =>
@@ -117,14 +124,18 @@ function sqliteStorage(database: Database): LogStorage {
       const [topics, ...partitions] = await write(putTopic(spec))
       return toTopic(topics![0]!, partitions.at(-1)!)
     },
-    append: createAppends(write),
+    append: (runs, timeMs) => appends.append(runs, timeMs),
     async read(partition, fromOffset, limit, maxBytes) {
-      const start = startOf(partition) + fromOffset
-      const found = await rows(READ, start, endOf(partition), limit, maxBytes)
+      const found = await query(reader(), {
+        sql: READ,
+        values: [startOf(partition) + fromOffset, endOf(partition), limit],
+        upTo: { column: 'size_bytes', sum: maxBytes },
+      })
       return found.map((row) => toRecord(partition, row))
     },
     async firstFrom(partition, fromOffset) {
       const [row] = await rows(
+        reader(),
         'SELECT id, time_ms FROM records WHERE id >= ? AND id < ? ORDER BY id LIMIT 1',
         startOf(partition) + fromOffset,
         endOf(partition),
@@ -134,7 +145,8 @@ function sqliteStorage(database: Database): LogStorage {
     },
     async committed(group, partition) {
       const sql = 'SELECT next FROM commits WHERE consumer_group = ? AND partition_id = ?'
-      const [row] = await rows(sql, group, partition.id)
+      // In turn with the commits under way, which count.
+      const [row] = await rows(database, sql, group, partition.id)
       return row ? Number(row['next']) : null
     },
     async commit(group, partition, nextOffset) {
@@ -156,8 +168,13 @@ function sqliteStorage(database: Database): LogStorage {
     },
     async ping() {
       await write([{ sql: 'INSERT INTO pings VALUES (0, 1) ON CONFLICT DO UPDATE SET count = count + 1' }])
+      await rows(reader(), 'SELECT count FROM pings')
     },
-    close: () => database.close(),
+    async close() {
+      await appends.ended()
+      await reading?.close()
+      await database.close()
+    },
   }
 }
 
@@ -212,6 +229,7 @@ function toRecord(partition: PartitionRef, row: Row): LogRecord {
   }
 }
 
+/** A copy: the blob is a view of all that was read with it, which whoever keeps one record would keep. */
 function toBuffer(blob: Row[string] | undefined): Buffer | null {
-  return blob instanceof Uint8Array ? Buffer.from(blob.buffer, blob.byteOffset, blob.byteLength) : null
+  return blob instanceof Uint8Array ? Buffer.from(blob) : null
 }
