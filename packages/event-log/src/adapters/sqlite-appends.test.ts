@@ -9,24 +9,20 @@ function file() {
   const ids: number[] = []
   const transactions: (readonly Statement[])[] = []
   let failing = false
-  return {
-    ids,
-    transactions,
-    failOnce: () => (failing = true),
-    async write(statements: readonly Statement[]): Promise<Row[][]> {
-      const [first, ...advances] = statements
-      if (!first!.each) return [[...ends].map(([id, end]) => ({ id, ...end, compact: 0 }))]
-      transactions.push(statements)
-      if (failing) {
-        failing = false
-        throw new Error('the disk is full')
-      }
-      ids.push(...first!.each.map(([id]) => Number(id)))
-      for (const { values } of advances)
-        ends.set(Number(values![2]), { next: Number(values![0]), last_time_ms: Number(values![1]) })
-      return statements.map(() => [])
-    },
+  const write = async (statements: readonly Statement[]): Promise<Row[][]> => {
+    const [first, ...advances] = statements
+    if (!first!.each) return [[...ends].map(([id, end]) => ({ id, ...end, compact: 0 }))]
+    transactions.push(statements)
+    if (failing) {
+      failing = false
+      throw new Error('the disk is full')
+    }
+    ids.push(...first!.each.map(([id]) => Number(id)))
+    for (const { values } of advances)
+      ends.set(Number(values![2]), { next: Number(values![0]), last_time_ms: Number(values![1]) })
+    return statements.map(() => [])
   }
+  return { ids, transactions, failOnce: () => (failing = true), open: () => createAppends(write) }
 }
 
 function run(id: number, count = 1): AppendRun {
@@ -40,11 +36,11 @@ function run(id: number, count = 1): AppendRun {
 describe('appends', () => {
   test('those of one turn share a transaction, each with its own offsets and no time that goes back', async () => {
     const disk = file()
-    const { append } = createAppends(disk.write)
+    const log = disk.open()
     const answers = await Promise.all([
-      append([run(1, 2)], 50),
-      append([run(2), run(1)], 40),
-      append([run(1)], 60),
+      log.append([run(1, 2)], 50),
+      log.append([run(2), run(1)], 40),
+      log.append([run(1)], 60),
     ])
     expect(disk.transactions).toHaveLength(1)
     expect(answers).toEqual([
@@ -60,21 +56,21 @@ describe('appends', () => {
 
   test('a transaction that fails takes no offsets, and whoever comes after it goes on', async () => {
     const disk = file()
-    const { append } = createAppends(disk.write)
-    await append([run(1)], 1)
+    const log = disk.open()
+    await log.append([run(1)], 1)
     disk.failOnce()
-    const failed = await Promise.allSettled([append([run(1)], 2), append([run(1, 3)], 2)])
+    const failed = await Promise.allSettled([log.append([run(1)], 2), log.append([run(1, 3)], 2)])
     expect(failed.map(({ status }) => status)).toEqual(['rejected', 'rejected'])
-    expect(await append([run(1)], 3)).toEqual([{ firstOffset: 1, appendTimeMs: 3 }])
+    expect(await log.append([run(1)], 3)).toEqual([{ firstOffset: 1, appendTimeMs: 3 }])
   })
 
   test('more than may wait is refused, and there is room again afterwards', async () => {
-    const { append, ended } = createAppends(file().write)
+    const log = file().open()
     const large = { ...run(1), records: [{ ...run(1).records[0]!, sizeBytes: 40 * 1024 * 1024 }] }
-    const first = append([large], 1)
-    await expect(append([large], 1)).rejects.toMatchObject({ code: 'log_unavailable', retryable: true })
+    const first = log.append([large], 1)
+    await expect(log.append([large], 1)).rejects.toMatchObject({ code: 'log_unavailable', retryable: true })
     await first
-    await ended()
-    await append([large], 1)
+    await log.ended()
+    await log.append([large], 1)
   })
 })
