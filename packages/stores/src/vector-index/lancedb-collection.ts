@@ -1,22 +1,22 @@
-import { Index, MatchQuery, type Table } from '@lancedb/lancedb'
-import type { Table as ArrowTable } from 'apache-arrow'
+import { Index, type Table } from '@lancedb/lancedb'
 import type { Clock } from '@aquifer/runtime/clock'
 import { AquiferError, errorMessage, unavailable } from '@aquifer/runtime/errors'
 import { checkPoints, checkQuery } from './checks.ts'
 import { documentCounter } from './document-counter.ts'
-import { filterSql, hasAny, quote } from './filter-sql.ts'
+import { quote } from './filter-sql.ts'
 import { gate } from './gate.ts'
 import { gathered } from './gathered.ts'
 import { createHoldings } from './holdings.ts'
-import { columns, EVERYONE, readerOf, tableSchema, toHits, toPoints, toTable } from './lancedb-rows.ts'
-import type { CollectionSpec, DocumentPoints, IndexQuery, PointSelector, VectorIndex } from './port.ts'
+import { nearestIndex } from './lancedb-nearest.ts'
+import { columns, tableSchema, toHits, toPoints, toTable } from './lancedb-rows.ts'
+import { READ_TIMEOUT_MS, searchDense, searchLexical, visibleSql } from './lancedb-search.ts'
+import type { CollectionSpec, DocumentPoints, PointSelector, VectorIndex } from './port.ts'
 import { writeQueue } from './write-queue.ts'
 
 const LIMITS = { maxBatchPoints: 512, maxSearchLimit: 1000 }
-const READ_TIMEOUT_MS = 30_000
 /** Decoded on the event loop, in about five milliseconds. */
 const FETCHED_BATCH_ROWS = 256
-/** A dense search passes through every vector on all cores: more at once are no faster, and each holds buffers. */
+/** A dense search without an approximate index passes through every vector on all cores: more at once are no faster, and each holds buffers. */
 const DENSE_AT_ONCE = 2
 const MAX_DENSE_WAITING = 256
 /** Rows that no index covers are scanned by every search: beyond this share they are brought in. */
@@ -60,6 +60,8 @@ export interface CollectionDeps {
   readonly clock: Clock
   /** Background upkeep that failed: it is tried again after more writes. */
   readonly onUpkeepFailure: (error: unknown) => void
+  /** From so many rows on, dense searches are approximate. */
+  readonly approximateFromRows: number
 }
 
 /** Documents that are looked for in one pass, and rows that are read of them. */
@@ -70,10 +72,12 @@ const MAX_LOOKED_AT_ROWS = 4096
 export async function openCollection(
   table: Table,
   collection: CollectionSpec,
-  { clock, onUpkeepFailure }: CollectionDeps,
+  { clock, onUpkeepFailure, approximateFromRows }: CollectionDeps,
 ): Promise<VectorIndex> {
   const schema = tableSchema(collection.dimensions)
   await makeIndexes(table, [])
+  const nearest = await nearestIndex(table, { fromRows: approximateFromRows, onFailure: onUpkeepFailure })
+  nearest.grow(await table.countRows())
   const reads = new Set<Promise<unknown>>()
   let commits = 0
   let unindexedRows = 0
@@ -126,7 +130,8 @@ export async function openCollection(
         const rows = await table.countRows()
         const much = Math.max(MIN_UNINDEXED_ROWS, UNINDEXED_SHARE * rows)
         idle.abort()
-        if (commits >= MAX_COMMITS || unindexedRows >= much) await upkeep(0)
+        const isDue = commits >= MAX_COMMITS || unindexedRows >= much
+        if (isDue && !nearest.isBuilding) await upkeep(0)
         else void upkeepAfter(Math.max(MIN_IDLE_MS, IDLE_MS_PER_ROW * rows))
       } catch (error) {
         onUpkeepFailure(error)
@@ -138,7 +143,8 @@ export async function openCollection(
     const { signal } = (idle = new AbortController())
     try {
       await clock.sleep(pauseMs, signal)
-      await queue.run(() => upkeep(0))
+      await nearest.settled()
+      if (!signal.aborted) await queue.run(() => upkeep(0))
     } catch (error) {
       if (!signal.aborted) onUpkeepFailure(error)
     }
@@ -153,9 +159,11 @@ export async function openCollection(
     // Nothing else writes: a file that no version names was left by a killed process.
     const cleanupOlderThan = new Date(clock.now() - olderThanMs)
     await table.optimize({ cleanupOlderThan, deleteUnverified: true })
+    nearest.grow(await table.countRows())
   }
 
   async function compact(olderThanMs: number): Promise<void> {
+    await nearest.settled()
     if (deletedRows) {
       // One file alone is not rewritten for a few deleted rows: moving a row makes it two, which are merged.
       const [row] = await table.query().select(['id']).limit(1).toArray()
@@ -201,12 +209,12 @@ export async function openCollection(
     async fetch(selector, limit) {
       if (!holdings.isKnown(selector)) await look(selector)
       if (holdings.isEmpty(selector)) return []
-      const order = ['version', 'build', 'place'].map((columnName) => ({ columnName }))
+      const order = ['version', 'build', 'place']
       const rows = table
         .query()
         .where(selectorSql(selector))
-        .select([...columns.point])
-        .orderBy(order)
+        .select([...columns.point, ...order])
+        .orderBy(order.map((columnName) => ({ columnName })))
       const options = { timeoutMs: READ_TIMEOUT_MS, maxBatchLength: FETCHED_BATCH_ROWS }
       return await toPoints(await read(() => rows.limit(limit).toArrow(options)))
     },
@@ -249,46 +257,6 @@ async function makeIndexes(table: Table, anew: readonly string[]): Promise<void>
   for (const [column, config] of INDEXES) {
     if (anew.includes(column) || !present.has(column)) await table.createIndex(column, { config: config() })
   }
-}
-
-function searchDense(
-  table: Table,
-  query: IndexQuery,
-  vector: Float32Array,
-  where: string,
-): Promise<ArrowTable> {
-  return table
-    .query()
-    .nearestTo(vector)
-    .column('vector')
-    .distanceType('cosine')
-    .where(where)
-    .limit(query.limit)
-    .select([...columns.hit, '_distance'])
-    .toArrow({ timeoutMs: READ_TIMEOUT_MS })
-}
-
-function searchLexical(
-  table: Table,
-  query: IndexQuery,
-  terms: readonly string[],
-  where: string,
-): Promise<ArrowTable> {
-  return table
-    .query()
-    .fullTextSearch(new MatchQuery(terms.join(' '), 'terms'))
-    .where(where)
-    .limit(query.limit)
-    .select([...columns.hit, '_score'])
-    .toArrow({ timeoutMs: READ_TIMEOUT_MS })
-}
-
-/** Tenant, access and filter as one condition, which the search applies before its limit. */
-function visibleSql({ tenant, groups, filter }: IndexQuery): string {
-  const conditions = [`tenant = ${quote(tenant)}`]
-  if (groups !== null) conditions.push(hasAny('readers', [EVERYONE, ...groups.map(readerOf)]))
-  if (filter) conditions.push(filterSql(filter))
-  return conditions.join(' AND ')
 }
 
 function selectorSql({ tenant, documentId, version, build }: PointSelector): string {

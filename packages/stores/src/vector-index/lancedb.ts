@@ -1,19 +1,22 @@
 import { createHash } from 'node:crypto'
 import { mkdir, open, readFile, rename } from 'node:fs/promises'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { connect, Session } from '@lancedb/lancedb'
 import { systemClock } from '@aquifer/runtime/clock'
 import { invalid } from '@aquifer/runtime/errors'
 import { checkSame } from './checks.ts'
 import { type CollectionDeps, openCollection } from './lancedb-collection.ts'
-import { tableSchema } from './lancedb-rows.ts'
+import { APPROXIMATE_FROM_ROWS } from './lancedb-nearest.ts'
+import { ROWS_FORMAT, tableSchema } from './lancedb-rows.ts'
 import type { CollectionSpec, VectorIndex, VectorIndexAdmin } from './port.ts'
 
-/** LanceDB would keep up to 7 GB of index and metadata in memory. */
-const INDEX_CACHE_BYTES = 64n * 1024n * 1024n
+/** LanceDB would keep up to 7 GB of index and metadata in memory. Of a million rows this holds all that searches go through. */
+const INDEX_CACHE_BYTES = 256n * 1024n * 1024n
 const METADATA_CACHE_BYTES = 32n * 1024n * 1024n
 
 interface Catalog {
+  /** Of the rows: tables of another format are dropped, and made again from the log as those of a lost index are. */
+  readonly format: number
   readonly collections: readonly CollectionSpec[]
   readonly aliases: Readonly<Record<string, string>>
 }
@@ -28,12 +31,19 @@ interface Catalog {
 export async function openLanceDb(
   options: { path: string } & Partial<CollectionDeps>,
 ): Promise<VectorIndexAdmin> {
-  const { path, clock = systemClock, onUpkeepFailure = () => {} } = options
+  const { clock = systemClock, onUpkeepFailure = () => {} } = options
+  const { approximateFromRows = APPROXIMATE_FROM_ROWS } = options
+  // A relative path that begins with `db` would name a database in the cloud.
+  const path = resolve(options.path)
   await mkdir(path, { recursive: true })
   const session = new Session(INDEX_CACHE_BYTES, METADATA_CACHE_BYTES)
   const connection = await connect(path, { session })
   const catalogPath = join(path, 'collections.json')
   let catalog = await readCatalog(catalogPath)
+  if (catalog.format !== ROWS_FORMAT) {
+    for (const name of await connection.tableNames()) await connection.dropTable(name)
+    await save({ format: ROWS_FORMAT, collections: [], aliases: {} })
+  }
   let changes: Promise<unknown> = Promise.resolve()
   const opened = new Map<string, Promise<VectorIndex>>()
 
@@ -60,7 +70,7 @@ export async function openLanceDb(
       ? await connection.openTable(name)
       : await connection.createEmptyTable(name, tableSchema(spec.dimensions))
     if (!known) await save({ ...catalog, collections: [...catalog.collections, spec] })
-    const index = await openCollection(table, spec, { clock, onUpkeepFailure })
+    const index = await openCollection(table, spec, { clock, onUpkeepFailure, approximateFromRows })
     const close = async (): Promise<void> => {
       opened.delete(spec.fingerprint)
       await index.close()
@@ -122,7 +132,8 @@ async function readCatalog(path: string): Promise<Catalog> {
   try {
     return JSON.parse(await readFile(path, 'utf8')) as Catalog
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return { collections: [], aliases: {} }
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT')
+      return { format: ROWS_FORMAT, collections: [], aliases: {} }
     throw error
   }
 }
