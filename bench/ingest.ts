@@ -1,10 +1,5 @@
-import { readdirSync, readFileSync } from 'node:fs'
-import { availableParallelism, loadavg } from 'node:os'
-import { join, relative } from 'node:path'
+import { loadavg } from 'node:os'
 import { parseArgs } from 'node:util'
-import { createCodec } from '@aquifer/contracts/avro'
-import { topics } from '@aquifer/contracts/topics'
-import { createSqliteEventLog } from '@aquifer/event-log/sqlite'
 import { systemClock } from '@aquifer/runtime/clock'
 import {
   eventually,
@@ -16,18 +11,15 @@ import {
   startServer,
 } from '@aquifer/test/server'
 import type { Server } from '@aquifer/test/server'
-import { passageContext } from '@aquifer/text/passage'
-import { openBareEmbedder } from './bare-embed.ts'
-import type { BareEmbedder } from './bare-embed.ts'
-import { dataDir as devData } from './data.ts'
-import { cpuByThread, cpuSince, memoryMiB, metric, scrape } from './process-figures.ts'
+import { readFolder } from './data.ts'
+import { memoryMiB, metric, scrape } from './process-figures.ts'
 import { mean, quantile } from './statistics.ts'
 
 /**
- * The whole way from the door to the index for a real documentation corpus, beside the embedding model alone on the same chunks;
- * then the corpus again and again with every chunk altered, with searches and urgent edits meanwhile.
+ * A real documentation corpus through the door into the index, then again and again with every chunk altered, with searches and urgent
+ * edits meanwhile. Its rate beside the embedder alone is the row `ingestion` of `pnpm bench`.
  *
- *   node bench/ingest.ts [--rounds 3] [--passes 3] [--quick N]     N: the first N documents, one round
+ *   node bench/ingest.ts [--passes 3] [--quick N]     N: the first N documents
  *
  * BENCH_NODE_OPTIONS goes to the server as NODE_OPTIONS, `--cpu-prof --cpu-prof-dir=…` for one.
  */
@@ -40,14 +32,9 @@ interface Progress {
   readonly lag: Record<string, number>
 }
 
-const { quick, rounds, passes } = parseArgs({
-  options: {
-    quick: { type: 'string' },
-    rounds: { type: 'string', default: '3' },
-    passes: { type: 'string', default: '3' },
-  },
+const { quick, passes } = parseArgs({
+  options: { quick: { type: 'string' }, passes: { type: 'string', default: '3' } },
 }).values
-const ROUNDS = quick === undefined ? Number(rounds) : Math.min(1, Number(rounds))
 const ALTERED_PASSES = Number(passes)
 const POLL_MS = 250
 /** A small document that everybody waits for. */
@@ -58,16 +45,10 @@ const SETTLE_MS = 6_000
 
 const sleep = async (ms: number) => await systemClock.sleep(ms)
 const load = () => `(load average ${loadavg()[0]!.toFixed(1)})`
-const spread = (values: readonly number[]) =>
-  `${quantile(values, 0.5).toFixed(2)} [${Math.min(...values).toFixed(2)}, ${Math.max(...values).toFixed(2)}]`
 
 function readCorpus(): Source[] {
-  const root = join(devData, 'corpus_md')
-  const files = readdirSync(root, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile())
-  const paths = files.map(({ parentPath, name }) => join(parentPath, name)).sort()
-  return paths
-    .slice(0, quick === undefined ? paths.length : Number(quick))
-    .map((path) => ({ id: relative(root, path), text: readFileSync(path, 'utf8') }))
+  const files = readFolder('corpus_md').map(({ name, bytes }) => ({ id: name, text: bytes.toString() }))
+  return files.slice(0, quick === undefined ? files.length : Number(quick))
 }
 
 /** A word of this pass in every line of prose, so that no text and no vector is as it was. */
@@ -111,8 +92,6 @@ interface Loaded {
   readonly seconds: number
   readonly chunks: number
   readonly reused: number
-  readonly cpu: string
-  readonly cpuSeconds: number
 }
 
 /** Publishes in bulk and waits until the last document is visible. `title` makes every context a new one too. */
@@ -123,7 +102,6 @@ async function ingest(server: Server, sources: readonly Source[], title?: string
       JSON.stringify({ id, content: text, contentType: 'text/markdown', ...(title ? { title } : {}) }),
     )
     .join('\n')
-  const cpuBefore = cpuByThread(server.process.pid!)
   const started = performance.now()
   const { body } = await request<string>(server, 'POST', '/v1/documents/bulk', {
     raw,
@@ -140,7 +118,6 @@ async function ingest(server: Server, sources: readonly Source[], title?: string
     seconds,
     chunks: grown('embedded') + grown('reused'),
     reused: grown('reused'),
-    ...cpuSince(server.process.pid!, cpuBefore),
   }
 }
 
@@ -156,94 +133,6 @@ async function printStates(server: Server): Promise<void> {
     )
     for (const { id, latest } of body.documents) console.log(`  ${state}: ${id} ${latest.error?.code}`)
   }
-}
-
-/** What the embedder read, from the log of a server that has ended. */
-async function readPassages(dataDir: string): Promise<string[]> {
-  const log = createSqliteEventLog({ path: join(dataDir, 'log.db'), clock: systemClock })
-  const codec = createCodec('chunks')
-  const passages: string[] = []
-  for (const { partition, earliest } of await log.offsets(topics.chunksBulk.name)) {
-    for (let from = earliest; ;) {
-      const records = await log.read(topics.chunksBulk.name, partition, from, 64)
-      if (records.length === 0) break
-      from = records.at(-1)!.offset + 1
-      for (const { value } of records) {
-        const { title, chunks } = codec.decode(value!)
-        for (const { headings, text } of chunks) passages.push(passageContext(title, headings) + text)
-      }
-    }
-  }
-  await log.close()
-  return passages
-}
-
-interface Rate {
-  readonly seconds: number
-  readonly cpuSeconds: number
-}
-
-async function measureServer(
-  corpus: readonly Source[],
-  round: number,
-): Promise<Rate & { passages: string[] }> {
-  const dataDir = await newDataDir()
-  const server = await start(dataDir)
-  try {
-    await warmUp(server)
-    const { seconds, chunks, cpu, cpuSeconds } = await ingest(server, corpus)
-    if (round === 1) await printStates(server)
-    console.log(
-      `round ${round}: ${corpus.length} documents, ${chunks} chunks in ${seconds.toFixed(1)} s: ${(chunks / seconds).toFixed(1)} chunks/s, ` +
-        `${cpuSeconds.toFixed(1)} s of CPU, peak ${memoryMiB(server.process.pid!).peak.toFixed(0)} MiB ${load()}`,
-    )
-    console.log(`  CPU by thread, s: ${cpu}`)
-    await server.kill('SIGTERM')
-    return { seconds, cpuSeconds, passages: await readPassages(dataDir) }
-  } finally {
-    await server.kill('SIGKILL')
-    await removeDataDir(dataDir)
-  }
-}
-
-async function measureBare(bare: BareEmbedder, passages: readonly string[]): Promise<Rate> {
-  const before = process.cpuUsage()
-  const started = performance.now()
-  await bare.embed(passages)
-  const seconds = (performance.now() - started) / 1000
-  const { user, system } = process.cpuUsage(before)
-  return { seconds, cpuSeconds: (user + system) / 1e6 }
-}
-
-async function throughput(corpus: readonly Source[]): Promise<void> {
-  const cores = availableParallelism()
-  const bare = await openBareEmbedder({ sessions: cores, intraOpThreads: 1 })
-  const plain = await openBareEmbedder({ sessions: 1, intraOpThreads: cores })
-  const rounds: { ours: number; alone: number; plain: number; cpu: number }[] = []
-  for (let round = 1; round <= ROUNDS; round++) {
-    const { passages, ...ours } = await measureServer(corpus, round)
-    const alone = await measureBare(bare, passages)
-    const one = await measureBare(plain, passages)
-    console.log(
-      `round ${round}: bare onnxruntime, one session of ${cores} threads: ${(passages.length / one.seconds).toFixed(1)} chunks/s; ` +
-        `${cores} sessions of one thread: ${passages.length} chunks in ${alone.seconds.toFixed(1)} s: ` +
-        `${(passages.length / alone.seconds).toFixed(1)} chunks/s, ${alone.cpuSeconds.toFixed(1)} s of CPU ${load()}`,
-    )
-    rounds.push({
-      ours: passages.length / ours.seconds,
-      alone: passages.length / alone.seconds,
-      plain: passages.length / one.seconds,
-      cpu: alone.cpuSeconds / ours.cpuSeconds,
-    })
-  }
-  await bare.close()
-  await plain.close()
-  console.log(
-    `chunks/s: ours ${spread(rounds.map(({ ours }) => ours))}, bare ${spread(rounds.map(({ alone }) => alone))}; ` +
-      `ratio ${spread(rounds.map(({ ours, alone }) => ours / alone))} (goal 0.90); ` +
-      `ratio to one plain session ${spread(rounds.map(({ ours, plain: single }) => ours / single))}; ` +
-      `ratio by CPU ${spread(rounds.map(({ cpu }) => cpu))}; ${ROUNDS} rounds`,
-  )
 }
 
 const QUERIES = [
@@ -365,5 +254,4 @@ async function underLoad(corpus: readonly Source[]): Promise<void> {
 }
 
 const corpus = readCorpus()
-if (ROUNDS > 0) await throughput(corpus)
-if (ALTERED_PASSES > 0) await underLoad(corpus)
+await underLoad(corpus)
