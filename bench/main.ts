@@ -10,7 +10,11 @@ import { evaluator } from './rows/evaluator.ts'
 import { freshness } from './rows/freshness.ts'
 import { ingestion } from './rows/ingestion.ts'
 import { inserted } from './rows/inserted.ts'
+import { kafkaBench } from './rows/kafka.ts'
+import { logBench } from './rows/log.ts'
 import { parseMarkdown, parsePdf } from './rows/parse.ts'
+import { queryRate } from './rows/query-rate.ts'
+import { search } from './rows/search.ts'
 import { start } from './rows/start.ts'
 
 /**
@@ -28,6 +32,10 @@ const BENCHES: readonly Bench[] = [
   parsePdf,
   inserted,
   evaluator,
+  search,
+  queryRate,
+  kafkaBench,
+  logBench,
 ]
 
 const { values, positionals } = parseArgs({

@@ -11,9 +11,10 @@ export const READ_TIMEOUT_MS = 30_000
  * their two-bit codes, as many times the limit, of which the nearest by their vectors are kept. recall@10 beside a pass through all
  * vectors: bench/NOTES.md. A filter that leaves too few makes it go on to more partitions.
  */
-const PARTITIONS = 24
-const MIN_CANDIDATES = 200
-const CANDIDATES_PER_HIT = 4
+export const DENSE_SETTINGS = {
+  partitions: 24,
+  candidates: (limit: number): number => Math.max(4, Math.ceil(200 / limit)),
+}
 
 export function searchDense(
   table: Table,
@@ -28,8 +29,8 @@ export function searchDense(
     .column('vector')
     .distanceType('cosine')
     .maximumNprobes(0)
-    .minimumNprobes(PARTITIONS)
-    .refineFactor(Math.max(CANDIDATES_PER_HIT, Math.ceil(MIN_CANDIDATES / limit)))
+    .minimumNprobes(DENSE_SETTINGS.partitions)
+    .refineFactor(DENSE_SETTINGS.candidates(limit))
     .where(where)
     .limit(limit)
     .select([...columns.hit, '_distance'])
@@ -52,7 +53,7 @@ export function searchLexical(
 }
 
 /** Tenant, access and filter as one condition, which the search applies before its limit. */
-export function visibleSql({ tenant, groups, filter }: IndexQuery): string {
+export function visibleSql({ tenant, groups, filter }: Omit<IndexQuery, 'vector' | 'terms'>): string {
   const conditions = [`tenant = ${quote(tenant)}`]
   if (groups !== null) conditions.push(hasAny('readers', [EVERYONE, ...groups.map(readerOf)]))
   if (filter) conditions.push(filterSql(filter))
