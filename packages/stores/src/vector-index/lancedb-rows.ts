@@ -93,16 +93,19 @@ function vectorData(points: readonly Point[], type: FixedSizeList<Float32>): Dat
 
 type Payload = Omit<Point, 'terms' | 'vector' | 'wordBits'>
 
-/** Rows of `columns.hit`, with a score from each row's `scoreColumn`. */
+/** Rows of `columns.hit`, with a score from each row's `scoreColumn`. Their vectors are views of the whole result, for they live as long as a search. */
 export function toHits(table: Table, scoreColumn: string, score: (raw: number) => number): IndexHit[] {
   const raw = table.getChild(scoreColumn)
-  return rows(table).map((row, i) => Object.assign(row, { score: score(Number(raw!.get(i))) }))
+  return rows(table, (view) => view).map((row, i) =>
+    Object.assign(row, { score: score(Number(raw!.get(i))) }),
+  )
 }
 
 /** Rows of `columns.point`; a document has many, so that each batch takes a turn of its own. */
 export async function toPoints(table: Table): Promise<Point[]> {
   const batches = await mapInTurns(table.batches, 1, (batch) =>
-    rows(batch).map((row, i) => {
+    // Copies: views would keep the whole result in memory.
+    rows(batch, (view) => view.slice() as typeof view).map((row, i) => {
       const terms = String(batch.getChild('terms')!.get(i))
       return Object.assign(row, { terms: terms === '' ? [] : terms.split(' ') })
     }),
@@ -110,12 +113,14 @@ export async function toPoints(table: Table): Promise<Point[]> {
   return batches.flat()
 }
 
-function rows(table: Table | RecordBatch): Omit<Point, 'terms'>[] {
+function rows(
+  table: Table | RecordBatch,
+  keep: <T extends Float32Array | Uint8Array>(view: T) => T,
+): Omit<Point, 'terms'>[] {
   const [payloads, vectors, wordBits] = HIT.map((name) => table.getChild(name)!)
   return Array.from({ length: table.numRows }, (_, i) => ({
     ...(JSON.parse(String(payloads!.get(i))) as Payload),
-    // Copies: views would keep the whole result in memory.
-    vector: (vectors!.get(i) as Vector<Float32>).toArray().slice(),
-    wordBits: (wordBits!.get(i) as Uint8Array).slice(),
+    vector: keep((vectors!.get(i) as Vector<Float32>).toArray()),
+    wordBits: keep(wordBits!.get(i) as Uint8Array),
   }))
 }

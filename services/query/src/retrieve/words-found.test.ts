@@ -26,7 +26,7 @@ test('pairs found: exactly those of the text’s own terms', () => {
       const found = new Set(pairs(terms(passage)).filter((pair) => wanted.has(pair)))
       expect(pairShare(asked)(passage)).toBe(wanted.size === 0 ? 0 : found.size / wanted.size)
     }),
-    { numRuns: 3000 },
+    { numRuns: 5000 },
   )
 })
 

@@ -24,19 +24,22 @@ export function pairShare(queryTerms: readonly string[]): (text: string) => numb
   const slowly = (text: string): number => shareOf(pairsOf(terms(text), wanted), wanted)
   if (!queryTerms.every(isPlainWord)) return slowly
   const pattern = startingWith(queryTerms)
-  return (text) => (isPlain(text) ? shareOf(pairsIn(text, pattern, wanted), wanted) : slowly(text))
+  return (text) =>
+    isPlain(text) && !APOSTROPHES.test(text) ? shareOf(pairsIn(text, pattern, wanted), wanted) : slowly(text)
 }
 
 const isPlainWord = (word: string): boolean => /^[a-z0-9]+$/.test(word)
 
-/** Without a letter beyond ASCII, which folding might turn into one, and without a word between two apostrophes. */
-function isPlain(text: string): boolean {
-  return !/[^\p{ASCII}\p{P}\p{S}\p{Z}]|['’][a-z]+['’]/iu.test(text)
-}
+/** Without a letter beyond ASCII, which folding might turn into one. */
+const isPlain = (text: string): boolean => !/[^\p{ASCII}\p{P}\p{S}\p{Z}]/u.test(text)
+/** A word has one apostrophe at most: the second ends it. */
+const APOSTROPHES = /[a-z0-9]['’][a-z]+['’][a-z0-9]/i
 
-/** Words that begin as the terms do: folding and stemming leave the first two letters alone. */
+/** Words that begin as the terms do: stemming leaves the first two letters alone, but for an `i` that was a `y`. */
 function startingWith(queryTerms: readonly string[]): RegExp {
-  const beginnings = new Set(queryTerms.map((term) => term.slice(0, 2)))
+  const beginnings = new Set(
+    queryTerms.map((term) => term[0]! + (term[1] === 'i' ? '[iy]' : (term[1] ?? ''))),
+  )
   return new RegExp(`(?<![a-z0-9]|[a-z0-9]['’])(?:${[...beginnings].join('|')})[a-z0-9]*`, 'gi')
 }
 
