@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { setImmediate } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import { MessageChannel, receiveMessageOnPort } from 'node:worker_threads'
+import { receiveMessageOnPort } from 'node:worker_threads'
 import type { MessagePort } from 'node:worker_threads'
 
 import type { Chunk } from '@aquifer/contracts/types'
@@ -18,7 +18,7 @@ import { defaultLoadLimits } from './load/document.ts'
 import type { LoadLimits } from './load/document.ts'
 import { loadFailure } from './load/failures.ts'
 import { LOADER_VERSION } from './load/loaders.ts'
-import type { ParseReply, ParseTask, ParseWorkerData } from './parse-worker.ts'
+import type { ParseReply, ParseWorkerData } from './parse-worker.ts'
 import type { ParsedDocument, ParseInput } from './parse.ts'
 
 /**
@@ -92,14 +92,13 @@ export function createParsePool(options: ParsePoolOptions): ParsePool {
     const bytes = Uint8Array.from(input.bytes)
     const limit = AbortSignal.timeout(timeoutMs)
     const stopWatching = watch.start()
-    const { port1: arriving, port2: chunks } = new MessageChannel()
     try {
-      const task: ParseTask = { ...input, bytes, chunks, passwords: passwords() }
+      const task: ParseInput = { ...input, bytes, passwords: passwords() }
       const reply = (await pool.run(task, {
-        transferList: [bytes.buffer, chunks],
+        transferList: [bytes.buffer],
         signal: signal ? AbortSignal.any([limit, signal]) : limit,
       })) as ParseReply
-      if ('parsed' in reply) return { ...reply.parsed, chunks: await takeChunks(arriving) }
+      if ('parsed' in reply) return reply.rest ? await withRest(reply.parsed, reply.rest) : reply.parsed
       if ('notReady' in reply)
         throw unavailable('parser_unavailable', `the parser cannot start: ${reply.notReady}`)
       const { code, message, status } = reply.failure
@@ -111,7 +110,6 @@ export function createParsePool(options: ParsePoolOptions): ParsePool {
         throw loadFailure('timeout', `reading it took more than ${timeoutMs} ms: publish it in parts`, error)
       throw workerFailure(error, memoryMb)
     } finally {
-      arriving.close()
       stopWatching()
     }
   }
@@ -145,15 +143,17 @@ export function createParsePool(options: ParsePoolOptions): ParsePool {
   }
 }
 
-/** All that lie in the port: they were sent before the reply that came. */
-async function takeChunks(port: MessagePort): Promise<Chunk[]> {
-  const chunks: Chunk[] = []
+/** With the chunks that lie in the port: all were sent before the reply that came with it. */
+async function withRest(parsed: ParsedDocument, rest: MessagePort): Promise<ParsedDocument> {
+  const chunks = [...parsed.chunks]
   for (;;) {
-    const next: { message: Chunk[] } | undefined = receiveMessageOnPort(port)
-    if (!next) return chunks
-    chunks.push(...next.message)
     await setImmediate()
+    const next: { message: Chunk[] } | undefined = receiveMessageOnPort(rest)
+    if (!next) break
+    chunks.push(...next.message)
   }
+  rest.close()
+  return { ...parsed, chunks }
 }
 
 function sha256(path: string): string {

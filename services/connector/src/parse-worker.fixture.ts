@@ -1,8 +1,9 @@
 import parseTask from './parse-worker.ts'
-import type { ParseReply, ParseTask } from './parse-worker.ts'
+import type { ParseReply } from './parse-worker.ts'
+import type { ParseInput } from './parse.ts'
 
 /** The worker as it is, but for contents that stand in for a parser that misbehaves. */
-export default async function task(input: ParseTask): Promise<ParseReply> {
+export default async function task(input: ParseInput): Promise<ParseReply> {
   const hoard: unknown[] = []
   switch (Buffer.from(input.bytes).toString()) {
     case 'hang':
