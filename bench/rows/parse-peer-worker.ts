@@ -15,28 +15,20 @@ export type PeerSetup =
     }
   | { readonly kind: 'pdf-parse' }
 
-export interface PeerTask {
-  readonly files: readonly Uint8Array[]
-  readonly passes: number
-}
-
-export interface PeerReply {
-  readonly seconds: number
-  /** Chunks of a pass, or characters of text: what shows that it did the work. */
-  readonly made: number
-}
+/** Read one after the other, each answered by itself. */
+export type PeerTask = Uint8Array
+/** Its passages, or its text in one. */
+export type PeerReply = readonly string[]
 
 const read = createReader(workerData as PeerSetup)
 
-/** Gives how much came of a file. */
-function createReader(setup: PeerSetup): (bytes: Uint8Array) => Promise<number> {
+function createReader(setup: PeerSetup): (bytes: PeerTask) => Promise<PeerReply> {
   if (setup.kind === 'pdf-parse')
     return async (bytes) => {
-      // It takes its input's memory over.
-      const parser = new PDFParse({ data: bytes.slice(), verbosity: 0 })
+      const parser = new PDFParse({ data: bytes, verbosity: 0 })
       const { text } = await parser.getText()
       await parser.destroy()
-      return text.length
+      return [text]
     }
   const splitter = new MarkdownTextSplitter({
     chunkSize: setup.chunkTokens,
@@ -44,7 +36,7 @@ function createReader(setup: PeerSetup): (bytes: Uint8Array) => Promise<number> 
     lengthFunction: setup.counter === 'memoised' ? memoised(setup.tokenizer) : plain(setup.tokenizer),
   })
   const decoder = new TextDecoder()
-  return async (bytes) => (await splitter.splitText(decoder.decode(bytes))).length
+  return async (bytes) => await splitter.splitText(decoder.decode(bytes))
 }
 
 function memoised(path: string): (text: string) => number {
@@ -57,15 +49,8 @@ function plain(path: string): (text: string) => number {
   return (text) => tokenizer.encode(text, { add_special_tokens: false }).ids.length
 }
 
-parentPort!.on('message', ({ files, passes }: PeerTask) => {
-  void (async () => {
-    const started = performance.now()
-    let made = 0
-    for (let pass = 0; pass < passes; pass++) {
-      made = 0
-      for (const bytes of files) made += await read(bytes)
-    }
-    parentPort!.postMessage({ seconds: (performance.now() - started) / 1000, made } satisfies PeerReply)
-  })()
+let last: Promise<unknown> = Promise.resolve()
+parentPort!.on('message', (bytes: PeerTask) => {
+  last = last.then(async () => parentPort!.postMessage(await read(bytes)))
 })
-parentPort!.postMessage({ ready: true })
+parentPort!.postMessage('ready')
