@@ -35,8 +35,10 @@ async function start(): Promise<void> {
     interOpNumThreads: 1,
     // The graph is fused already, and on a CPU further fusing makes it slower (see `skipNorm` in bert-graph.ts).
     graphOptimizationLevel: setup.device === 'cpu' ? 'basic' : 'all',
-    // Texts differ in length, so an arena would keep blocks of every size that ever came.
-    enableCpuMemArena: false,
+    // Without an arena the C library maps each large buffer anew, and attention over 250 tokens takes 15 ms a text in place of 7;
+    // with it a session holds no more memory (162 against 164 MiB after texts of all lengths to 254, 226 against 224 to 512).
+    enableCpuMemArena: true,
+    // Texts differ in length, so a plan for each would be kept.
     enableMemPattern: false,
     logSeverityLevel: 3,
   })
@@ -165,8 +167,12 @@ function embedding({ ids, wanted, words }: Encoded, rows: Float32Array): Embeddi
 /** One bit a value, 1 where it is positive, the first in the highest bit. */
 function signBits(values: Float32Array): Uint8Array {
   const bits = new Uint8Array(values.length / 8)
-  for (let index = 0; index < values.length; index++)
-    if (values[index]! > 0) bits[index >> 3]! |= 128 >> (index & 7)
+  for (let byte = 0; byte < bits.length; byte++) {
+    let signs = 0
+    for (let index = byte * 8; index < byte * 8 + 8; index++)
+      signs = (signs << 1) | Number(values[index]! > 0)
+    bits[byte] = signs
+  }
   return bits
 }
 
