@@ -65,13 +65,20 @@ export function createRetriever({
         ...(filter ? { filter } : {}),
         limit,
       })
-      const checked = await checkLists(registry, identity, lists)
+      // Almost always all of them are visible: their fusion does not wait for the registry.
+      const [checked, fusedAll] = await Promise.all([
+        checkLists(registry, identity, lists),
+        fuse({ query, embedding, ...lists }),
+      ])
       const torn = [...checked.visible].some(
         ([id, visible]) => !isSame(visible, known.get(id)) && mayBeTorn(visible, startedAt),
       )
       // Visible by now: the next search finds all of them.
       known = checked.visible
-      const hits = (await fuse({ query, embedding, ...checked })).slice(0, request.limit)
+      const isWhole =
+        checked.dense.length === lists.dense.length && checked.lexical.length === lists.lexical.length
+      const fused = isWhole ? fusedAll : await fuse({ query, embedding, ...checked })
+      const hits = fused.slice(0, request.limit)
       const exhausted = lists.dense.length < limit && lists.lexical.length < limit
       const enough = hits.length >= request.limit || exhausted || limit === index.limits.maxSearchLimit
       if ((enough && !checked.overtaken && !torn) || round === MAX_ROUNDS) return hits
