@@ -8,7 +8,7 @@ import type { IndexHit, Point, VectorIndex } from './port.ts'
 
 const DIMENSIONS = 32
 const SPEC = { fingerprint: 'f', dimensions: DIMENSIONS }
-const ROWS = 3000
+const ROWS = 1500
 const READERS = ['red', 'blue']
 
 /** In clusters, as the vectors of texts are. */
@@ -84,4 +84,4 @@ test('lancedb: beyond so many rows an index on the vectors is made beside the wr
   await admin.close()
   expect(failures).toEqual([])
   await rm(path, { recursive: true })
-})
+}, 120_000)

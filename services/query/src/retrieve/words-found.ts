@@ -6,12 +6,15 @@ import { contentWords } from '@aquifer/text/words'
  * plain text a pattern finds the few that may be the question's, and only those are read.
  */
 
+/** Of more words a pattern would meet too many. */
+const MAX_PATTERN_WORDS = 32
+
 /** Of the words, those that a text has as content words. */
 export function wordFinder(wanted: readonly string[]): (text: string) => Set<string> {
   const all = new Set(wanted)
   const slowly = (text: string): Set<string> =>
     new Set(contentWords(text).flatMap(({ word }) => (all.has(word) ? [word] : [])))
-  if (all.size === 0 || ![...all].every(isPlainWord)) return slowly
+  if (all.size === 0 || all.size > MAX_PATTERN_WORDS || ![...all].every(isPlainWord)) return slowly
   const pattern = new RegExp(`(?<![a-z0-9])(?:${[...all].join('|')})(?![a-z0-9])`, 'gi')
   return (text) =>
     isPlain(text) ? new Set(text.match(pattern)?.map((word) => word.toLowerCase())) : slowly(text)
@@ -22,7 +25,7 @@ export function pairShare(queryTerms: readonly string[]): (text: string) => numb
   const wanted = new Set(queryTerms.slice(1).map((term, i) => `${queryTerms[i]} ${term}`))
   if (wanted.size === 0) return () => 0
   const slowly = (text: string): number => shareOf(pairsOf(terms(text), wanted), wanted)
-  if (!queryTerms.every(isPlainWord)) return slowly
+  if (queryTerms.length > MAX_PATTERN_WORDS || !queryTerms.every(isPlainWord)) return slowly
   const pattern = startingWith(queryTerms)
   return (text) =>
     isPlain(text) && !APOSTROPHES.test(text) ? shareOf(pairsIn(text, pattern, wanted), wanted) : slowly(text)
