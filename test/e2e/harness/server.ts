@@ -39,7 +39,10 @@ export async function startServer(dataDir: string, env: Record<string, string> =
     },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
-  const gone = once(child, 'exit').then(() => undefined)
+  // Whoever started it may fail before it is told to stop.
+  const takeAlong = (): void => void child.kill('SIGKILL')
+  process.once('exit', takeAlong)
+  const gone = once(child, 'exit').then(() => void process.off('exit', takeAlong))
   let log = ''
   child.stderr.on('data', (data: Buffer) => (log = (log + data.toString()).slice(-20_000)))
   const url = await new Promise<string>((resolve, reject) => {
