@@ -70,7 +70,7 @@ export async function openGeneration(
     limits: { maxBytes: config.maxDocumentBytes, maxPages: config.maxPages },
     guard: policy,
     passwords,
-    threads: config.parseThreads,
+    processes: config.parseThreads,
     timeoutMs: config.parseTimeoutMs,
     memoryMb: config.parseMemoryMb,
   })

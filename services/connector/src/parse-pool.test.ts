@@ -1,3 +1,6 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 
 import { longestTurnMs } from '@aquifer/runtime/longest-turn.fixture'
@@ -15,7 +18,7 @@ const file = (content: string, contentType = 'text/plain') => ({
 })
 const failure = (code: string, retryable = false) => expect.objectContaining({ code, retryable })
 
-/** Long enough for a worker to start on a busy machine, short enough to wait for. */
+/** Long enough for a process to start on a busy machine, short enough to wait for. */
 const options: ParsePoolOptions = {
   tokenizerPath: null,
   timeoutMs: 8000,
@@ -24,7 +27,7 @@ const options: ParsePoolOptions = {
   workerFile: new URL('./parse-worker.fixture.ts', import.meta.url),
 }
 
-describe('a pool of one worker', () => {
+describe('a pool of one process', () => {
   let pool: ParsePool
   beforeAll(() => {
     pool = createParsePool(options)
@@ -65,6 +68,7 @@ describe('a pool of one worker', () => {
     ['fill the heap', 'out_of_memory'],
     ['fill buffers', 'out_of_memory'],
     ['throw', 'broken'],
+    ['end the process', 'broken'],
   ])(
     'a parser that would %s: fails that document alone, as %s, and the next one is read',
     async (content, code) => {
@@ -89,19 +93,21 @@ describe('a pool of one worker', () => {
     await expect(waiting).rejects.toThrow('given up')
     expect((await pool.parse(file('after'))).text).toBe('after')
   })
+})
 
-  it('5 MB of prose: never holds the calling thread for 50 ms', async () => {
-    const prose = 'A sentence about nothing much. '.repeat(160_000)
-    await pool.parse(file('warm'))
-    let parsed: ParsedDocument | undefined
-    const longestMs = await longestTurnMs(async () => (parsed = await pool.parse(file(prose))))
-    const { chunks, text } = parsed!
-    expect(chunks.length).toBeGreaterThan(1000)
-    // They come in parts, none of which is lost.
-    expect(chunks.every(({ index }, i) => index === i)).toBe(true)
-    expect(chunks.at(-1)!.end).toBe(text.length)
-    expect(longestMs).toBeLessThan(50)
-  })
+it('5 MB of prose: never holds the calling thread for 50 ms', async () => {
+  const pool = createParsePool({ ...options, timeoutMs: 60_000 })
+  const prose = 'A sentence about nothing much. '.repeat(160_000)
+  await pool.parse(file('warm'))
+  let parsed: ParsedDocument | undefined
+  const longestMs = await longestTurnMs(async () => (parsed = await pool.parse(file(prose))))
+  await pool.close()
+  const { chunks, text } = parsed!
+  expect(chunks.length).toBeGreaterThan(1000)
+  // They come in parts, none of which is lost.
+  expect(chunks.every(({ index }, i) => index === i)).toBe(true)
+  expect(chunks.at(-1)!.end).toBe(text.length)
+  expect(longestMs).toBeLessThan(50)
 })
 
 it('close: ends what is under way as parser_closed', async () => {
@@ -131,3 +137,17 @@ it('the build: changes with how documents are cut and with what counts their tok
   expect(pools[0]!.build).toContain('characters/4')
   await Promise.all(pools.map((each) => each.close()))
 })
+
+it.skipIf(process.platform !== 'linux')(
+  'kill -9: a parser that reads for ever does not outlive its process (seen through /proc, on Linux)',
+  async () => {
+    const owner = spawn(process.execPath, [
+      fileURLToPath(new URL('./parse-orphan.fixture.ts', import.meta.url)),
+    ])
+    await once(owner.stdout, 'data')
+    const children = readFileSync(`/proc/${owner.pid}/task/${owner.pid}/children`, 'utf8').trim().split(' ')
+    expect(children).toHaveLength(1)
+    owner.kill('SIGKILL')
+    await expect.poll(() => existsSync(`/proc/${children[0]}/stat`), { timeout: 10_000 }).toBe(false)
+  },
+)

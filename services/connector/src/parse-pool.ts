@@ -1,16 +1,10 @@
 import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
-import { setImmediate } from 'node:timers/promises'
-import { fileURLToPath } from 'node:url'
-import { receiveMessageOnPort } from 'node:worker_threads'
-import type { MessagePort } from 'node:worker_threads'
 
-import type { Chunk } from '@aquifer/contracts/types'
 import { DOCUMENT_POLICY } from '@aquifer/guard/policy'
 import type { GuardPolicy } from '@aquifer/guard/policy'
 import { AquiferError, errorMessage, invalid, unavailable } from '@aquifer/runtime/errors'
 import { FINGERPRINT_VERSION } from '@aquifer/text/fingerprint'
-import { Piscina } from 'piscina'
 
 import { CHUNKER_VERSION, defaultChunkOptions } from './chunk/chunk.ts'
 import type { ChunkOptions } from './chunk/chunk.ts'
@@ -18,17 +12,19 @@ import { defaultLoadLimits } from './load/document.ts'
 import type { LoadLimits } from './load/document.ts'
 import { loadFailure } from './load/failures.ts'
 import { LOADER_VERSION } from './load/loaders.ts'
-import type { ParseReply, ParseWorkerData } from './parse-worker.ts'
+import { ParserEnded, startParser } from './parse-process.ts'
+import type { ParseAnswer, ParserProcess } from './parse-process.ts'
+import type { ParserSetup } from './parse-protocol.ts'
 import type { ParsedDocument, ParseInput } from './parse.ts'
 
 /**
- * Parses documents in worker threads.
+ * Parses documents in processes of their own.
  *
- *  P1  The caller's thread computes nothing but one copy of the bytes; the caller keeps its own. A large document's chunks come
- *      over in parts, between which the thread goes on with its other work.
- *  P2  A document that takes too long or too much memory costs its own worker alone and fails as `timeout` or
- *      `out_of_memory`; the next one finds a fresh worker.
- *  P3  The time limit counts from when a worker takes the document, not from when it began to wait.
+ *  P1  The caller's thread computes nothing; the caller keeps its bytes. They go over in parts and so do the chunks, between
+ *      which the thread goes on with its other work.
+ *  P2  A document that takes too long or too much memory costs its own process alone and fails as `timeout` or
+ *      `out_of_memory`; the next one finds a fresh one.
+ *  P3  The time limit counts from when a process takes the document, not from when it began to wait.
  *  P4  At most `maxQueue` documents wait; one more fails as `parser_busy`, which a retry can help.
  */
 export interface ParsePool {
@@ -37,7 +33,7 @@ export interface ParsePool {
   /** Longer content fails as `too_large`: it is no use to read it into memory. */
   readonly maxBytes: number
   parse(input: ParseInput, signal?: AbortSignal): Promise<ParsedDocument>
-  /** Ends the workers; documents under way fail as `parser_closed`. */
+  /** Ends the processes; documents under way fail as `parser_closed`. */
   close(): Promise<void>
 }
 
@@ -50,20 +46,22 @@ export interface ParsePoolOptions {
   readonly guard?: GuardPolicy
   /** What protected documents are tried with; none of the build, for what they open is read for the first time. */
   readonly passwords?: () => readonly string[]
-  readonly threads?: number
+  /** Documents that are read at once. */
+  readonly processes?: number
   readonly timeoutMs?: number
-  /** Of one worker's heap, and again of the buffers beside it. */
+  /** Of one process's heap, and again of the buffers beside it. */
   readonly memoryMb?: number
   readonly maxQueue?: number
-  /** Another worker's file, for tests. */
+  /** Another parser's file, for tests. */
   readonly workerFile?: URL
 }
 
-const WATCH_INTERVAL_MS = 100
+/** What a process has in memory before it reads anything: Node, the libraries and the tokenizer. */
+const PROGRAM_MB = 192
 const IDLE_TIMEOUT_MS = 60_000
 
 export function createParsePool(options: ParsePoolOptions): ParsePool {
-  const { tokenizerPath, threads = 1, timeoutMs = 30_000, memoryMb = 512, maxQueue = 64 } = options
+  const { tokenizerPath, processes = 1, timeoutMs = 30_000, memoryMb = 512, maxQueue = 64 } = options
   const { passwords = () => [] } = options
   const settings = {
     limits: { ...defaultLoadLimits, ...options.limits },
@@ -72,46 +70,78 @@ export function createParsePool(options: ParsePoolOptions): ParsePool {
   }
   const maxBytes = Math.min(settings.limits.maxBytes, memoryMb * 1024 * 1024)
   const workerFile = options.workerFile ?? new URL('./parse-worker.ts', import.meta.url)
-  const pool = new Piscina({
-    filename: fileURLToPath(workerFile),
-    workerData: { settings, tokenizerPath } satisfies ParseWorkerData,
-    minThreads: 1,
-    maxThreads: threads,
-    idleTimeout: IDLE_TIMEOUT_MS,
-    resourceLimits: { maxOldGenerationSizeMb: memoryMb },
-    recordTiming: false,
-  })
-  // A worker that fails between two documents is replaced; the next document says what is wrong with it.
-  pool.on('error', () => {})
-  const slots = createSlots(threads, maxQueue)
-  const watch = watchBuffers(pool, memoryMb * 1024 * 1024)
+  const setup: ParserSetup = {
+    settings,
+    tokenizerPath,
+    maxResidentBytes: (2 * memoryMb + PROGRAM_MB) * 1024 * 1024,
+  }
+  const slots = createSlots(processes, maxQueue)
+  const all = new Set<ParserProcess>()
+  const idle: ParserProcess[] = []
   let closed = false
 
+  function start(): ParserProcess {
+    const parser = startParser(workerFile, setup, memoryMb)
+    all.add(parser)
+    void parser.ended.then(() => forget(parser))
+    return parser
+  }
+
+  function forget(parser: ParserProcess): void {
+    all.delete(parser)
+    const place = idle.indexOf(parser)
+    if (place !== -1) idle.splice(place, 1)
+  }
+
+  async function end(parser: ParserProcess): Promise<void> {
+    forget(parser)
+    await parser.kill()
+  }
+
+  /** The one used last is the first to be used again; of those that nobody needs for long one stays. */
+  function putBack(parser: ParserProcess): void {
+    idle.push(parser)
+    const timer = setTimeout(() => {
+      if (idle.length > 1 && idle.includes(parser)) void end(parser)
+    }, IDLE_TIMEOUT_MS)
+    timer.unref()
+  }
+
   async function run(input: ParseInput, signal: AbortSignal | undefined): Promise<ParsedDocument> {
-    // One copy, handed over: a failed document's own bytes are still needed, untouched.
-    const bytes = Uint8Array.from(input.bytes)
-    const limit = AbortSignal.timeout(timeoutMs)
-    const stopWatching = watch.start()
+    signal?.throwIfAborted()
+    const parser = idle.pop() ?? start()
+    let isReading = false
+    let isLate = false
+    const kill = () => void end(parser)
+    const timer = setTimeout(() => {
+      isLate = true
+      kill()
+    }, timeoutMs)
+    signal?.addEventListener('abort', kill, { once: true })
+    let answer: ParseAnswer
     try {
-      const task: ParseInput = { ...input, bytes, passwords: passwords() }
-      const reply = (await pool.run(task, {
-        transferList: [bytes.buffer],
-        signal: signal ? AbortSignal.any([limit, signal]) : limit,
-      })) as ParseReply
-      if ('parsed' in reply) return reply.rest ? await withRest(reply.parsed, reply.rest) : reply.parsed
-      if ('notReady' in reply)
-        throw unavailable('parser_unavailable', `the parser cannot start: ${reply.notReady}`)
-      const { code, message, status } = reply.failure
-      throw invalid(code, message, status)
+      await parser.ready
+      isReading = true
+      timer.refresh()
+      answer = await parser.parse({ ...input, passwords: passwords() })
     } catch (error) {
+      kill()
       if (signal?.aborted) throw signal.reason
       if (closed) throw unavailable('parser_closed', 'the process is stopping', error)
-      if (limit.aborted)
+      // A library that is not installed, or a process that the machine does not give, is no document's fault.
+      if (!isReading)
+        throw unavailable('parser_unavailable', `the parser cannot start: ${errorMessage(error)}`, error)
+      if (isLate)
         throw loadFailure('timeout', `reading it took more than ${timeoutMs} ms: publish it in parts`, error)
-      throw workerFailure(error, memoryMb)
+      throw parserFailure(error, memoryMb)
     } finally {
-      stopWatching()
+      clearTimeout(timer)
+      signal?.removeEventListener('abort', kill)
     }
+    putBack(parser)
+    if ('document' in answer) return answer.document
+    const { code, message, status } = answer.failure
+    throw invalid(code, message, status)
   }
 
   return {
@@ -125,7 +155,6 @@ export function createParsePool(options: ParsePoolOptions): ParsePool {
     }),
     maxBytes,
     async parse(input, signal) {
-      signal?.throwIfAborted()
       if (closed) throw unavailable('parser_closed', 'the process is stopping')
       if (input.bytes.length > maxBytes) throw tooMuchToRead(maxBytes)
       const release = await slots.take(signal)
@@ -138,43 +167,19 @@ export function createParsePool(options: ParsePoolOptions): ParsePool {
     async close() {
       closed = true
       slots.close()
-      await pool.destroy()
+      await Promise.all([...all].map(end))
     },
   }
-}
-
-/** With the chunks that lie in the port: all were sent before the reply that came with it. */
-async function withRest(parsed: ParsedDocument, rest: MessagePort): Promise<ParsedDocument> {
-  const chunks = [...parsed.chunks]
-  for (;;) {
-    await setImmediate()
-    const next: { message: Chunk[] } | undefined = receiveMessageOnPort(rest)
-    if (!next) break
-    chunks.push(...next.message)
-  }
-  rest.close()
-  return { ...parsed, chunks }
 }
 
 function sha256(path: string): string {
   return createHash('sha256').update(readFileSync(path)).digest('hex')
 }
 
-function workerFailure(error: unknown, memoryMb: number): unknown {
-  const code = error instanceof Error && 'code' in error ? error.code : undefined
-  // A worker ends without a code of its own where the watch below ended it.
-  const exited = errorMessage(error).startsWith('worker exited')
-  if (code === 'ERR_WORKER_OUT_OF_MEMORY' || exited)
-    return loadFailure(
-      'out_of_memory',
-      `reading it took more than ${memoryMb} MB: publish it in parts`,
-      error,
-    )
-  if (error instanceof AquiferError) return error
-  // A library that is not installed, or a thread that the machine does not give, is no document's fault.
-  if (code === 'ERR_MODULE_NOT_FOUND' || code === 'ERR_WORKER_INIT_FAILED')
-    return unavailable('parser_unavailable', `the parser cannot start: ${errorMessage(error)}`, error)
-  return loadFailure('broken', `it cannot be read (${errorMessage(error)}): publish a repaired copy`, error)
+function parserFailure(error: unknown, memoryMb: number): AquiferError {
+  return error instanceof ParserEnded && error.outOfMemory
+    ? loadFailure('out_of_memory', `reading it took more than ${memoryMb} MB: publish it in parts`, error)
+    : loadFailure('broken', `it cannot be read (${errorMessage(error)}): publish a repaired copy`, error)
 }
 
 /** So many at once, so many in line, first come first served. */
@@ -223,29 +228,4 @@ function createSlots(count: number, maxWaiting: number) {
 /** Beyond what a document may have, or what reading one may take of memory. */
 export function tooMuchToRead(maxBytes: number) {
   return loadFailure('too_large', `the content has more than ${maxBytes} bytes: publish it in parts`)
-}
-
-/** A worker's limits are its heap's: what it holds in buffers, such as an unpacked stream, is watched from outside. */
-function watchBuffers(pool: Piscina, maxBytes: number) {
-  let running = 0
-  let timer: NodeJS.Timeout | null = null
-  const look = async () => {
-    for (const worker of pool.threads) {
-      // Not to be asked while it starts or ends.
-      const heap = await worker.getHeapStatistics().catch(() => null)
-      if (heap && heap.external_memory > maxBytes) await worker.terminate()
-    }
-  }
-  return {
-    start(): () => void {
-      running++
-      timer ??= setInterval(() => void look(), WATCH_INTERVAL_MS).unref()
-      return () => {
-        running--
-        if (running > 0 || !timer) return
-        clearInterval(timer)
-        timer = null
-      }
-    },
-  }
 }

@@ -1,9 +1,8 @@
-import parseTask from './parse-worker.ts'
-import type { ParseReply } from './parse-worker.ts'
-import type { ParseInput } from './parse.ts'
+import { parseDocument } from './parse.ts'
+import { serveParser } from './parse-serve.ts'
 
-/** The worker as it is, but for contents that stand in for a parser that misbehaves. */
-export default async function task(input: ParseInput): Promise<ParseReply> {
+/** The parser as it is, but for contents that stand in for one that misbehaves. */
+await serveParser(async (input, ...rest) => {
   const hoard: unknown[] = []
   switch (Buffer.from(input.bytes).toString()) {
     case 'hang':
@@ -14,7 +13,9 @@ export default async function task(input: ParseInput): Promise<ParseReply> {
       for (;;) hoard.push(Buffer.alloc(1 << 20, 1))
     case 'throw':
       throw new TypeError('a defect of a parser')
+    case 'end the process':
+      process.exit(3)
     default:
-      return parseTask(input)
+      return await parseDocument(input, ...rest)
   }
-}
+})

@@ -1,3 +1,4 @@
+import './pdf-globals.ts'
 import { createRequire } from 'node:module'
 import { dirname } from 'node:path'
 

@@ -1,0 +1,53 @@
+import { once } from 'node:events'
+import { Worker } from 'node:worker_threads'
+
+import { AquiferError, errorMessage } from '@aquifer/runtime/errors'
+
+import { parseDocument } from './parse.ts'
+import type { FromParser, ParserSetup, ToParser } from './parse-protocol.ts'
+import { createTokenCounter } from './token-counter.ts'
+
+/** So many are copied into another process in about a millisecond. */
+const CHUNKS_PER_MESSAGE = 256
+
+/** The parser's process: reads one document after the other, until whoever started it goes. */
+export async function serveParser(parse = parseDocument): Promise<void> {
+  const [{ setup }] = (await once(process, 'message')) as [{ setup: ParserSetup }]
+  const { settings, tokenizerPath, maxResidentBytes } = setup
+  const watchdog = new Worker(new URL('./parse-watchdog-worker.ts', import.meta.url), {
+    workerData: maxResidentBytes,
+  })
+  await once(watchdog, 'online')
+  process.on('disconnect', () => process.exit())
+  let countTokens
+  try {
+    countTokens = createTokenCounter(tokenizerPath)
+  } catch (error) {
+    // No document's fault: it must not be dead-lettered for it.
+    return answer({ notReady: errorMessage(error) })
+  }
+  let pieces: Uint8Array[] = []
+  process.on('message', (message: ToParser) => {
+    if ('piece' in message) pieces.push(message.piece)
+    if (!('parse' in message)) return
+    const input = { ...message.parse, bytes: Buffer.concat([...pieces, message.parse.bytes]) }
+    pieces = []
+    void parse(input, settings, countTokens).then(({ chunks, ...parsed }) => {
+      let at = 0
+      for (; at + CHUNKS_PER_MESSAGE < chunks.length; at += CHUNKS_PER_MESSAGE)
+        answer({ chunks: chunks.slice(at, at + CHUNKS_PER_MESSAGE) })
+      answer({ parsed: { ...parsed, chunks: chunks.slice(at) } })
+    }, refuse)
+  })
+  answer({ ready: true })
+}
+
+function refuse(error: unknown): void {
+  if (!(error instanceof AquiferError)) return answer({ defect: errorMessage(error) })
+  const { code, message, status } = error
+  answer({ failure: { code, message, status } })
+}
+
+function answer(message: FromParser): void {
+  process.send!(message)
+}
