@@ -10,8 +10,8 @@ import { APPROXIMATE_FROM_ROWS } from './lancedb-nearest.ts'
 import { ROWS_FORMAT, tableSchema } from './lancedb-rows.ts'
 import type { CollectionSpec, VectorIndex, VectorIndexAdmin } from './port.ts'
 
-/** LanceDB would keep up to 7 GB of index and metadata in memory. The codes of a million vectors are about 110 MB. */
-const INDEX_CACHE_BYTES = 128n * 1024n * 1024n
+/** LanceDB would keep up to 7 GB of index and metadata in memory. A search of a million rows goes through some 200 MB: where these are read again each time, it takes three times as long. */
+const INDEX_CACHE_BYTES = 256n * 1024n * 1024n
 const METADATA_CACHE_BYTES = 32n * 1024n * 1024n
 
 interface Catalog {
