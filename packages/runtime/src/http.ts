@@ -250,7 +250,7 @@ function createApp(options: HttpOptions): Routes {
 }
 
 /** Pages for people, which hold nothing of anyone. */
-const PAGES = ['/', '/reference']
+const PAGES = new Set(['/', '/reference'])
 
 /**
  * A link elsewhere that a person follows: it opens a page in a tab of its own, where no other site can read or steer it. A frame, a
@@ -259,7 +259,7 @@ const PAGES = ['/', '/reference']
 function isVisit(request: Context['req']): boolean {
   return (
     request.method === 'GET' &&
-    PAGES.includes(request.path) &&
+    PAGES.has(request.path) &&
     request.header('sec-fetch-mode') === 'navigate' &&
     request.header('sec-fetch-dest') === 'document' &&
     request.header('origin') === undefined

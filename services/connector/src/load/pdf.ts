@@ -75,8 +75,8 @@ async function openPdf(
       cMapPacked: true,
     })
     try {
-      const { load } = parser as unknown as { load(): Promise<PdfDocument> }
-      return { parser, document: await load.call(parser) }
+      const loading = parser as unknown as { load(): Promise<PdfDocument> }
+      return { parser, document: await loading.load() }
     } catch (error) {
       await parser.destroy()
       if (!(error instanceof PasswordException)) throw pdfFailure(error)
