@@ -12,8 +12,8 @@ const PIECE_BYTES = 1 << 20
 const LAST_WORDS = 500
 /** V8 aborts where the heap is full; the watchdog and Linux kill. */
 const MEMORY_SIGNALS = new Set<NodeJS.Signals | null>(['SIGABRT', 'SIGTRAP', 'SIGKILL'])
-/** All of the environment that a parser is given: none of the secrets there. */
-const ENVIRONMENT = ['PATH', 'LANG', 'LC_ALL', 'TZ', 'MALLOC_ARENA_MAX']
+/** All that a parser is given: none of the secrets of its parent, and nothing that would make it read a document otherwise here than there. */
+const ENVIRONMENT = { TZ: 'UTC', LANG: 'C.UTF-8', MALLOC_ARENA_MAX: '2' }
 
 export type ParseAnswer = { readonly document: ParsedDocument } | Extract<FromParser, { failure: unknown }>
 
@@ -58,9 +58,7 @@ export function startParser(file: URL, setup: ParserSetup, memoryMb: number): Pa
       '--allow-worker',
       '--disable-warning=SecurityWarning',
     ],
-    env: Object.fromEntries(
-      ENVIRONMENT.flatMap((name) => (process.env[name] ? [[name, process.env[name]]] : [])),
-    ),
+    env: ENVIRONMENT,
   })
   let lastWords = ''
   child.stderr!.setEncoding('utf8').on('data', (text: string) => {
