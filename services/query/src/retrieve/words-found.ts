@@ -34,7 +34,10 @@ export function pairShare(queryTerms: readonly string[]): (text: string) => numb
 const isPlainWord = (word: string): boolean => /^[a-z0-9]+$/.test(word)
 
 /** Without a letter beyond ASCII, which folding might turn into one. */
-const isPlain = (text: string): boolean => !/[^\p{ASCII}\p{P}\p{S}\p{Z}]/u.test(text)
+const isPlain = (text: string): boolean => !BEYOND_ASCII.test(text) || !LETTER_BEYOND_ASCII.test(text)
+/** The second takes ten times as long. */
+const BEYOND_ASCII = /[\u0080-\uffff]/
+const LETTER_BEYOND_ASCII = /[^\p{ASCII}\p{P}\p{S}\p{Z}]/u
 /** A word has one apostrophe at most: the second ends it. */
 const APOSTROPHES = /[a-z0-9]['’][a-z]+['’][a-z0-9]/i
 
