@@ -80,16 +80,14 @@ describe('aquifer', () => {
       .split('\n')
       .map((line) => (JSON.parse(line) as { id: string }).id)
     expect([published.code, ids.sort()]).toEqual([0, ['deep/bilby.md', 'note.txt']])
-    await eventually('they are indexed', async () =>
-      (await aquifer(['status', 'deep/bilby.md', ...client(key)])).out.includes('indexed'),
-    )
+    const stands = async (): Promise<{ documents: Record<string, number> }> =>
+      JSON.parse((await aquifer(['status', '--json', ...client(key)])).out)
+    await eventually('both are indexed', async () => (await stands()).documents['indexed'] === 2)
+    expect((await aquifer(['status', 'deep/bilby.md', ...client(key)])).out).toMatch(/^state +indexed$/m)
 
     const asked = await aquifer(['ask', 'What does the bilby dig?', ...client(key)])
     expect(asked.code).toBe(0)
     expect(asked.out).toContain('[1] deep/bilby.md (Bilby): “The bilby digs a spiral burrow.”')
-    expect(JSON.parse((await aquifer(['status', '--json', ...client(key)])).out)).toMatchObject({
-      documents: { indexed: 2 },
-    })
 
     expect((await aquifer(['keys', 'revoke', sha256.slice(0, 12)], env)).code).toBe(0)
     expect(

@@ -41,12 +41,19 @@ const LETTER_BEYOND_ASCII = /[^\p{ASCII}\p{P}\p{S}\p{Z}]/u
 /** A word has one apostrophe at most: the second ends it. */
 const APOSTROPHES = /[a-z0-9]['’][a-z]+['’][a-z0-9]/i
 
-/** Words that begin as the terms do: stemming leaves the first two letters alone, but for an `i` that was a `y`. */
+/**
+ * Words that begin as the terms do: stemming leaves the first two letters alone, but for an `i` that was a `y`. After an apostrophe a
+ * letter goes on with the word before it; a digit begins another.
+ */
 function startingWith(queryTerms: readonly string[]): RegExp {
   const beginnings = new Set(
-    queryTerms.map((term) => term[0]! + (term[1] === 'i' ? '[iy]' : (term[1] ?? ''))),
+    queryTerms.map(
+      ([first, second]) =>
+        (/[a-z]/.test(first!) ? `(?<![a-z0-9]['’])${first}` : first) +
+        (second === 'i' ? '[iy]' : (second ?? '')),
+    ),
   )
-  return new RegExp(`(?<![a-z0-9]|[a-z0-9]['’])(?:${[...beginnings].join('|')})[a-z0-9]*`, 'gi')
+  return new RegExp(`(?<![a-z0-9])(?:${[...beginnings].join('|')})[a-z0-9]*`, 'gi')
 }
 
 const shareOf = (found: ReadonlySet<string>, wanted: ReadonlySet<string>): number => found.size / wanted.size
