@@ -1,18 +1,12 @@
 import { readFileSync } from 'node:fs'
 import { parentPort, workerData } from 'node:worker_threads'
-import { openTokenizer } from '@aquifer/models/tokenizer'
 import { Tokenizer } from '@huggingface/tokenizers'
 import { MarkdownTextSplitter } from '@langchain/textsplitters'
 import { PDFParse } from 'pdf-parse'
 
 /** One of those that documents are read with instead, in a thread of its own. */
 export type PeerSetup =
-  | {
-      readonly kind: 'langchain'
-      readonly counter: 'huggingface' | 'memoised'
-      readonly tokenizer: string
-      readonly chunkTokens: number
-    }
+  | { readonly kind: 'langchain'; readonly tokenizer: string; readonly chunkTokens: number }
   | { readonly kind: 'pdf-parse' }
 
 /** Read one after the other, each answered by itself. */
@@ -33,18 +27,13 @@ function createReader(setup: PeerSetup): (bytes: PeerTask) => Promise<PeerReply>
   const splitter = new MarkdownTextSplitter({
     chunkSize: setup.chunkTokens,
     chunkOverlap: 0,
-    lengthFunction: setup.counter === 'memoised' ? memoised(setup.tokenizer) : plain(setup.tokenizer),
+    lengthFunction: counter(setup.tokenizer),
   })
   const decoder = new TextDecoder()
   return async (bytes) => await splitter.splitText(decoder.decode(bytes))
 }
 
-function memoised(path: string): (text: string) => number {
-  const tokenizer = openTokenizer(path)
-  return (text) => tokenizer.count(text)
-}
-
-function plain(path: string): (text: string) => number {
+function counter(path: string): (text: string) => number {
   const tokenizer = new Tokenizer(JSON.parse(readFileSync(path, 'utf8')), {})
   return (text) => tokenizer.encode(text, { add_special_tokens: false }).ids.length
 }

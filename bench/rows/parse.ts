@@ -13,31 +13,23 @@ import type { PeerReply, PeerSetup, PeerTask } from './parse-peer-worker.ts'
 const CHUNK_TOKENS = 200
 const SMOKE_FILES = 10
 
-const MARKDOWN = { unit: 'MB/s', better: 'more', goal: 1 } as const
-
 /** Bytes → passages in one thread, as the connector does it: with ranges, headings, language, fingerprint and the first screen. */
 export const parseMarkdown: Bench = {
   rows: [
     {
-      ...MARKDOWN,
       name: 'parse-chunk-markdown',
       title: 'Parse and chunk 284 pages of documentation in Markdown, one thread each',
+      unit: 'MB/s',
+      better: 'more',
+      goal: 1,
       limit:
         'The first screen, the Markdown parser and the tokens of each sentence, about a quarter of the time each.',
-    },
-    {
-      ...MARKDOWN,
-      name: 'parse-chunk-markdown-same-counter',
-      title: 'The same beside the splitter with our own counter of tokens, which nobody else has',
-      limit:
-        'What the splitter does not do: it neither reads the Markdown nor screens it, and gives no ranges, headings or language.',
     },
   ],
   async open({ smoke, say }) {
     const tokenizer = await modelTokenizer()
     const pool = createParsePool({ tokenizerPath: tokenizer })
     const files = await readable(pool, readFolder('corpus_md').slice(0, smoke ? SMOKE_FILES : undefined), say)
-    const langchain = { kind: 'langchain', tokenizer, chunkTokens: CHUNK_TOKENS } as const
     return await besidePeers(pool, files, {
       passes: smoke ? 1 : 2,
       figure: (seconds, bytes) => bytes / 1e6 / seconds,
@@ -45,12 +37,7 @@ export const parseMarkdown: Bench = {
         {
           row: 'parse-chunk-markdown',
           name: '@langchain/textsplitters counting with @huggingface/tokenizers',
-          setup: { ...langchain, counter: 'huggingface' },
-        },
-        {
-          row: 'parse-chunk-markdown-same-counter',
-          name: '@langchain/textsplitters counting as Aquifer does',
-          setup: { ...langchain, counter: 'memoised' },
+          setup: { kind: 'langchain', tokenizer, chunkTokens: CHUNK_TOKENS },
         },
       ],
       say,
