@@ -2,6 +2,8 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 
 import { longestTurnMs } from '@aquifer/runtime/longest-turn.fixture'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -108,6 +110,21 @@ it('5 MB of prose: never holds the calling thread for 50 ms', async () => {
   expect(chunks.every(({ index }, i) => index === i)).toBe(true)
   expect(chunks.at(-1)!.end).toBe(text.length)
   expect(longestMs).toBeLessThan(50)
+})
+
+it('documents that were read: the pool keeps none of them', async () => {
+  setFlagsFromString('--expose-gc')
+  const gc = runInNewContext('gc') as () => void
+  const pool = createParsePool(options)
+  const read: WeakRef<ParsedDocument>[] = []
+  for (let i = 0; i < 8; i++) read.push(new WeakRef(await pool.parse(file(`document ${i}`))))
+  // The last one may still be on the stack of what delivered it.
+  await expect
+    .poll(() => (gc(), read.slice(0, -1).filter((each) => each.deref() !== undefined).length), {
+      timeout: 10_000,
+    })
+    .toBe(0)
+  await pool.close()
 })
 
 it('close: ends what is under way as parser_closed', async () => {

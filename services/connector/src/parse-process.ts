@@ -65,11 +65,13 @@ export function startParser(file: URL, setup: ParserSetup, memoryMb: number): Pa
     lastWords = (lastWords + text).slice(-LAST_WORDS)
   })
   let onMessage: (message: FromParser) => void = () => {}
+  let onEnd: (error: ParserEnded) => void = () => {}
+  let end: ParserEnded | null = null
   child.on('message', (message) => onMessage(message as FromParser))
-  const { promise: gone, reject: end } = Promise.withResolvers<never>()
-  gone.catch(() => {})
-  const finish = (why: string, outOfMemory: boolean) =>
-    end(new ParserEnded(`${why}${lastWords ? `: ${lastWords.trim()}` : ''}`, outOfMemory))
+  const finish = (why: string, outOfMemory: boolean): void => {
+    end ??= new ParserEnded(`${why}${lastWords ? `: ${lastWords.trim()}` : ''}`, outOfMemory)
+    onEnd(end)
+  }
   const ended = new Promise<void>((resolve) => {
     child.on('exit', (code, signal) => {
       finish(`it ended with ${signal ?? code}`, MEMORY_SIGNALS.has(signal))
@@ -85,23 +87,28 @@ export function startParser(file: URL, setup: ParserSetup, memoryMb: number): Pa
   const send = (message: ToParser) =>
     new Promise<void>((resolve) => void child.send(message, () => resolve()))
 
+  /** Only of what is under way anything is kept: a promise of the process's end would keep each document that waited beside it. */
   async function until<T>(
-    first: () => Promise<void>,
+    begin: () => Promise<void>,
     take: (message: FromParser) => T | undefined,
   ): Promise<T> {
-    const answer = new Promise<T>((resolve, reject) => {
-      onMessage = (message) => {
-        if ('notReady' in message) reject(new ParserEnded(message.notReady, false))
-        else if ('defect' in message) reject(new ParserDefect(message.defect))
-        else {
-          const taken = take(message)
-          if (taken !== undefined) resolve(taken)
-        }
+    const { promise, resolve, reject } = Promise.withResolvers<T>()
+    if (end) throw end
+    onEnd = reject
+    onMessage = (message) => {
+      if ('notReady' in message) reject(new ParserEnded(message.notReady, false))
+      else if ('defect' in message) reject(new ParserDefect(message.defect))
+      else {
+        const taken = take(message)
+        if (taken !== undefined) resolve(taken)
       }
-    })
-    answer.catch(() => {})
-    await Promise.race([first(), gone])
-    return await Promise.race([answer, gone])
+    }
+    try {
+      void begin().catch(reject)
+      return await promise
+    } finally {
+      onEnd = onMessage = () => {}
+    }
   }
 
   const ready = until(
