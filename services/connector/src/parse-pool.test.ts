@@ -80,6 +80,10 @@ describe('a pool of one process', () => {
     },
   )
 
+  it('a stop that reaches the parser too, as Ctrl-C does: the document under way is read', async () => {
+    expect((await pool.parse(file('asked to stop'))).text).toBe('asked to stop')
+  })
+
   it('a queue that is full: parser_busy, which a retry can help', async () => {
     const settled = await Promise.allSettled(['a', 'b', 'c', 'd'].map((each) => pool.parse(file(each))))
     expect(settled.slice(0, 3).map((each) => each.status)).toEqual(['fulfilled', 'fulfilled', 'fulfilled'])

@@ -12,6 +12,8 @@ const CHUNKS_PER_MESSAGE = 256
 
 /** The parser's process: reads one document after the other, until whoever started it goes. */
 export async function serveParser(parse = parseDocument): Promise<void> {
+  // A terminal's Ctrl-C and a service manager's stop reach it too: whoever started it ends it, once the document under way is read.
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => {})
   const [{ setup }] = (await once(process, 'message')) as [{ setup: ParserSetup }]
   const { settings, tokenizerPath, maxResidentBytes } = setup
   const watchdog = new Worker(new URL('./parse-watchdog-worker.ts', import.meta.url), {

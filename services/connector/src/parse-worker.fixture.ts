@@ -13,6 +13,9 @@ await serveParser(async (input, ...rest) => {
       for (;;) hoard.push(Buffer.alloc(1 << 20, 1))
     case 'throw':
       throw new TypeError('a defect of a parser')
+    case 'asked to stop':
+      for (const signal of ['SIGINT', 'SIGTERM']) process.kill(process.pid, signal)
+      return await parseDocument(input, ...rest)
     case 'end the process':
       process.exit(3)
     default:
