@@ -3,7 +3,8 @@ import { createRequire } from 'node:module'
 import { dirname } from 'node:path'
 
 import { AquiferError, errorMessage } from '@aquifer/runtime/errors'
-import { PasswordException, PDFParse } from 'pdf-parse'
+import { getDocument } from 'pdfjs-dist/legacy/build/pdf.mjs'
+import type { PDFDocumentProxy } from 'pdfjs-dist/legacy/build/pdf.mjs'
 
 import { createDocumentBuilder } from './document.ts'
 import type { DocumentBuilder, LoadedDocument, LoadInput } from './document.ts'
@@ -11,30 +12,15 @@ import { loadFailure, passwordNeeded } from './failures.ts'
 import { givenTitle } from './office.ts'
 import { paragraphs } from './pdf-layout.ts'
 import { pageLines } from './pdf-line.ts'
-import type { Line, TextItem } from './pdf-line.ts'
-
-/**
- * What is used of the document that pdf-parse opens and keeps to itself: its own texts come without positions, its own facts with an
- * outline and labels that nobody here reads.
- */
-interface PdfDocument {
-  readonly numPages: number
-  getMetadata(): Promise<{ readonly info: object }>
-  getPage(number: number): Promise<{
-    getTextContent(options: {
-      disableNormalization: boolean
-    }): Promise<{ items: readonly (TextItem | { readonly type: string })[] }>
-    cleanup(): void
-  }>
-}
+import type { Line } from './pdf-line.ts'
+import { pdfWorker } from './pdf-port.ts'
 
 /** Where pdf.js keeps the character maps of CJK fonts. Its standard fonts are for drawing: texts are the same without. */
-const require = createRequire(createRequire(import.meta.url).resolve('pdf-parse'))
-const pdfjsFolder = dirname(require.resolve('pdfjs-dist/package.json'))
+const pdfjsFolder = dirname(createRequire(import.meta.url).resolve('pdfjs-dist/package.json'))
 
 /** PDF → text by pages, paragraphs and headings put together from where the lines stand. */
 export async function loadPdf({ bytes, limits, passwords }: LoadInput): Promise<LoadedDocument> {
-  const { parser, document } = await openPdf(bytes, passwords)
+  const { document, close } = await openPdf(bytes, passwords)
   try {
     if (document.numPages > limits.maxPages)
       throw loadFailure(
@@ -52,7 +38,7 @@ export async function loadPdf({ bytes, limits, passwords }: LoadInput): Promise<
   } catch (error) {
     throw pdfFailure(error)
   } finally {
-    await parser.destroy()
+    await close()
   }
 }
 
@@ -60,12 +46,14 @@ export async function loadPdf({ bytes, limits, passwords }: LoadInput): Promise<
 async function openPdf(
   bytes: Uint8Array,
   passwords: readonly string[],
-): Promise<{ parser: PDFParse; document: PdfDocument }> {
+): Promise<{ document: PDFDocumentProxy; close: () => Promise<void> }> {
   let cause: unknown
   for (const password of ['', ...passwords]) {
-    const parser = new PDFParse({
-      // pdf.js takes its input's memory over.
-      data: bytes.slice(),
+    const worker = pdfWorker()
+    const loading = getDocument({
+      // pdf.js takes no `Buffer`.
+      data: new Uint8Array(bytes),
+      worker,
       password,
       verbosity: 0,
       isEvalSupported: false,
@@ -74,12 +62,15 @@ async function openPdf(
       cMapUrl: `${pdfjsFolder}/cmaps/`,
       cMapPacked: true,
     })
+    const close = async () => {
+      await loading.destroy()
+      worker.destroy()
+    }
     try {
-      const loading = parser as unknown as { load(): Promise<PdfDocument> }
-      return { parser, document: await loading.load() }
+      return { document: await loading.promise, close }
     } catch (error) {
-      await parser.destroy()
-      if (!(error instanceof PasswordException)) throw pdfFailure(error)
+      await close()
+      if (!(error instanceof Error) || error.name !== 'PasswordException') throw pdfFailure(error)
       cause = error
     }
   }
@@ -87,7 +78,7 @@ async function openPdf(
 }
 
 /** Gives the heading that the document begins with, if it begins with one. */
-async function readPages(builder: DocumentBuilder, document: PdfDocument): Promise<string | null> {
+async function readPages(builder: DocumentBuilder, document: PDFDocumentProxy): Promise<string | null> {
   const pages: Line[][] = []
   for (let number = 1; number <= document.numPages; number++) {
     const page = await document.getPage(number)
