@@ -17,9 +17,12 @@ const STOP_WORDS = new Set(
 )
 
 const WORD = /[\p{L}\p{M}\p{N}]+(?:['’]\p{L}+)?/gu
-/** Scripts that write without spaces: their words are found with a dictionary. */
 const UNSPACED =
   /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Thai}\p{Script=Khmer}\p{Script=Lao}\p{Script=Myanmar}]/u
+/** Of scripts that write without spaces, whose words are found with a dictionary. */
+export function isUnspaced(run: string): boolean {
+  return UNSPACED.test(run)
+}
 const segmenter = new Intl.Segmenter('und', { granularity: 'word' })
 /** A longer run of letters is not a word that anyone will look for whole. */
 const MAX_TERM_LENGTH = 64
@@ -50,7 +53,7 @@ export const foldWord = remembered((word) =>
 function words(text: string): string[] {
   const found: string[] = []
   for (const [run] of text.matchAll(WORD)) {
-    if (!UNSPACED.test(run)) found.push(run)
+    if (!isUnspaced(run)) found.push(run)
     else for (const { segment, isWordLike } of segmenter.segment(run)) if (isWordLike) found.push(segment)
   }
   return found
@@ -68,7 +71,13 @@ export function isStopWord(folded: string): boolean {
 /** A folded word as BM25 counts it: Porter's stem where it is plain Latin. */
 export const stem = remembered((folded) => (/^[a-z]+$/.test(folded) ? stemmer(folded) : folded))
 
+/** A single word as a term; none of a stop word, or of what folding leaves nothing of. */
+export function termOf(word: string): string | undefined {
+  const folded = foldWord(word).slice(0, MAX_TERM_LENGTH)
+  return folded === '' || STOP_WORDS.has(folded) ? undefined : stem(folded)
+}
+
 /** The terms of a text, in order, repeated where they repeat. */
 export function terms(text: string): string[] {
-  return foldedWords(text).flatMap((word) => (STOP_WORDS.has(word) ? [] : [stem(word)]))
+  return words(text).flatMap((word) => termOf(word) ?? [])
 }

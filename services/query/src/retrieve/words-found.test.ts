@@ -9,7 +9,9 @@ const word = fc.oneof(
     ...'river rivers River rises rising the of any anything adding eyes eying dying dies ties skies shy 42 7th x A'.split(
       ' ',
     ),
-    ...'river’s o’neil rock’n’roll naïve naive 日本語 é snake_case Nikola_Tesla well-known'.split(' '),
+    ...'river’s o’neil o’7th rock’n’roll naïve naive 日本語 é snake_case Nikola_Tesla well-known 𝒜river 😀 river😀 \u0301 e\u0301 ２x Kill'.split(
+      ' ',
+    ),
   ),
   fc.string({ unit: fc.constantFrom(...'a b e i n s y g'.split(' ')), minLength: 1, maxLength: 7 }),
 )
