@@ -31,6 +31,8 @@ const MAX_COMMITS = 64
 const MIN_IDLE_MS = 2000
 const IDLE_MS_PER_ROW = 0.2
 
+const idleMs = (rows: number): number => Math.max(MIN_IDLE_MS, IDLE_MS_PER_ROW * rows)
+
 /** The terms are words already: the full-text index splits them at blanks and changes none. */
 const INDEXES: readonly (readonly [column: string, config: () => Index])[] = [
   [
@@ -77,7 +79,8 @@ export async function openCollection(
   const schema = tableSchema(collection.dimensions)
   await makeIndexes(table, [])
   const nearest = await nearestIndex(table, { fromRows: approximateFromRows, onFailure: onUpkeepFailure })
-  nearest.grow(await table.countRows())
+  const rowsBefore = await table.countRows()
+  nearest.grow(rowsBefore)
   const reads = new Set<Promise<unknown>>()
   let commits = 0
   let unindexedRows = 0
@@ -132,7 +135,7 @@ export async function openCollection(
         idle.abort()
         const isDue = commits >= MAX_COMMITS || unindexedRows >= much
         if (isDue && !nearest.isBuilding) await upkeep(0)
-        else void upkeepAfter(Math.max(MIN_IDLE_MS, IDLE_MS_PER_ROW * rows))
+        else void upkeepAfter(idleMs(rows))
       } catch (error) {
         onUpkeepFailure(error)
       }
@@ -144,7 +147,9 @@ export async function openCollection(
     try {
       await clock.sleep(pauseMs, signal)
       await nearest.settled()
-      if (!signal.aborted) await queue.run(() => upkeep(0))
+      // What went before it in the queue may have begun another index.
+      const inTurn = async () => (nearest.isBuilding ? void upkeepAfter(pauseMs) : await upkeep(0))
+      if (!signal.aborted) await queue.run(inTurn)
     } catch (error) {
       if (!signal.aborted) onUpkeepFailure(error)
     }
@@ -174,6 +179,9 @@ export async function openCollection(
     }
     await upkeep(olderThanMs)
   }
+
+  // A process before this one may have ended before its upkeep; where nothing is to be done it takes a few milliseconds.
+  void upkeepAfter(idleMs(rowsBefore))
 
   return {
     limits: LIMITS,

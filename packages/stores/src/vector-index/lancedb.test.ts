@@ -33,33 +33,71 @@ async function rare(index: VectorIndex): Promise<IndexHit[]> {
   return (await index.search({ tenant: 'acme', groups: null, terms: ['rare'], limit: 100 })).lexical
 }
 
-test('lancedb: once writes pause, scores count what was written since the last upkeep', async () => {
-  const path = await mkdtemp(join(tmpdir(), 'aquifer-lancedb-'))
+/** Pauses end when the test says so. */
+function heldClock() {
   const pauses: (() => void)[] = []
-  const clock = {
-    now: () => Date.now(),
-    sleep: (_ms: number, signal?: AbortSignal) =>
-      new Promise<void>((resolve, reject) => {
-        pauses.push(resolve)
-        signal?.addEventListener('abort', () => reject(new Error('another write came')))
-      }),
+  const sleep = (_ms: number, signal?: AbortSignal) =>
+    new Promise<void>((resolve, reject) => {
+      pauses.push(resolve)
+      signal?.addEventListener('abort', () => reject(new Error('another write came')))
+    })
+  /** Ends all pauses, once there is one, and waits for the upkeep behind them. */
+  async function end(index: VectorIndex): Promise<void> {
+    while (pauses.length === 0) await index.ping()
+    for (const resolve of pauses.splice(0)) resolve()
+    await index.ping()
+    // The upkeep is in the queue by now, and this passes behind it.
+    await index.delete({ tenant: 'acme', documentId: 'none' })
   }
-  const failures: unknown[] = []
-  const admin = await openLanceDb({ path, clock, onUpkeepFailure: (error) => failures.push(error) })
-  const index = await admin.open({ fingerprint: 'f', dimensions: 2 })
+  return { clock: { now: () => Date.now(), sleep }, pauses, end }
+}
+
+/** 5 of the first hundred rows are rare, and 50 of the second, which no index covers yet. */
+const SECOND = Array.from({ length: 100 }, (_, i) => point(100 + i, [i < 50 ? 'rare' : 'common']))
+async function writeFirst(index: VectorIndex): Promise<void> {
   await index.upsert(Array.from({ length: 100 }, (_, i) => point(i, [i < 5 ? 'rare' : 'common'])))
   await index.compact({ olderThanMs: 0 })
-  pauses.length = 0
-  await index.upsert(Array.from({ length: 100 }, (_, i) => point(100 + i, [i < 50 ? 'rare' : 'common'])))
-  while (pauses.length === 0) await index.ping()
-  for (const end of pauses) end()
-  await index.ping()
-  // The upkeep is in the queue by now, and this passes behind it.
-  await index.delete({ tenant: 'acme', documentId: 'none' })
+}
+
+async function expectScoresOfAll(index: VectorIndex): Promise<void> {
   const hits = await rare(index)
   const idf = Math.log(1 + (200 - 55 + 0.5) / (55 + 0.5))
   expect(hits).toHaveLength(55)
   for (const { score } of hits) expect(score).toBeCloseTo(idf, 4)
+}
+
+test('lancedb: once writes pause, scores count what was written since the last upkeep', async () => {
+  const path = await mkdtemp(join(tmpdir(), 'aquifer-lancedb-'))
+  const { clock, pauses, end } = heldClock()
+  const failures: unknown[] = []
+  const admin = await openLanceDb({ path, clock, onUpkeepFailure: (error) => failures.push(error) })
+  const index = await admin.open({ fingerprint: 'f', dimensions: 2 })
+  await writeFirst(index)
+  pauses.length = 0
+  await index.upsert(SECOND)
+  await end(index)
+  await expectScoresOfAll(index)
+  await admin.close()
+  expect(failures).toEqual([])
+  await rm(path, { recursive: true })
+})
+
+test('lancedb: what a process left when it ended before its upkeep is brought in by the next one, without a write', async () => {
+  const path = await mkdtemp(join(tmpdir(), 'aquifer-lancedb-'))
+  const before = await openLanceDb({ path, clock: heldClock().clock })
+  const left = await before.open({ fingerprint: 'f', dimensions: 2 })
+  await writeFirst(left)
+  await left.upsert(SECOND)
+  await before.close()
+
+  const { clock, pauses, end } = heldClock()
+  const failures: unknown[] = []
+  const admin = await openLanceDb({ path, clock, onUpkeepFailure: (error) => failures.push(error) })
+  const index = await admin.open({ fingerprint: 'f', dimensions: 2 })
+  expect(pauses).toHaveLength(1)
+  expect(await rare(index)).toHaveLength(55)
+  await end(index)
+  await expectScoresOfAll(index)
   await admin.close()
   expect(failures).toEqual([])
   await rm(path, { recursive: true })
