@@ -2,6 +2,7 @@ import { parseVersion } from '@aquifer/contracts/version'
 import type { Database, Row, SqlValue, Statement } from '@aquifer/runtime/sqlite'
 import { nearKeys } from '@aquifer/text/fingerprint'
 import { MAX_PER_KEY } from './port.ts'
+import { remembered } from './remembered.ts'
 import type { Attempt, DocumentRecord, FlipResult, Registry, VisibleVersion } from './port.ts'
 
 const FINGERPRINT = "visible ->> 'fingerprint'"
@@ -93,8 +94,12 @@ const CANDIDATES = BAND_KEYS.map(
     WHERE tenant = ?1 AND ${FINGERPRINT} IS NOT NULL AND ${bandKey} = near.value LIMIT ${MAX_PER_KEY})`,
 ).join(' UNION ')
 
-/** The registry in a database whose schema includes `registrySchema`. */
+/** The registry in a database whose schema includes `registrySchema`, and which nothing else writes to. */
 export function createSqliteRegistry(database: Database): Registry {
+  return remembered(inDatabase(database))
+}
+
+function inDatabase(database: Database): Registry {
   async function write(sql: string, ...values: SqlValue[]): Promise<void> {
     await database.transaction([{ sql, values }])
   }
