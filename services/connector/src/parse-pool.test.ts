@@ -90,6 +90,34 @@ describe('a pool of one process', () => {
     expect(settled[3]).toMatchObject({ reason: failure('parser_busy', true) })
   })
 
+  it('a caller that gives up while another document is read: that one and those behind it are read', async () => {
+    const stop = new AbortController()
+    const running = pool.parse(file('a document '.repeat(50_000)))
+    const waiting = pool.parse(file('b'), stop.signal)
+    const behind = pool.parse(file('c'))
+    stop.abort(new Error('given up'))
+    await expect(waiting).rejects.toThrow('given up')
+    expect((await running).text).toHaveLength(549_999)
+    expect((await behind).text).toBe('c')
+  })
+
+  it('a document that ends the process right after another one: the other one is not to blame', async () => {
+    const settled = await Promise.allSettled(
+      ['long prose '.repeat(30_000), 'end the process', 'good'].map((each) => pool.parse(file(each))),
+    )
+    expect(settled.map((each) => each.status)).toEqual(['fulfilled', 'rejected', 'fulfilled'])
+    expect(settled[1]).toMatchObject({ reason: failure('broken') })
+  })
+
+  it('a document that hangs right after another one: the other one has its answer before', async () => {
+    const stop = new AbortController()
+    const first = pool.parse(file('long prose '.repeat(300_000)))
+    const hanging = pool.parse(file('hang'), stop.signal)
+    expect((await first).chunks.length).toBeGreaterThan(1000)
+    stop.abort(new Error('given up'))
+    await expect(hanging).rejects.toThrow('given up')
+  })
+
   it('a caller that gives up: frees its place, waiting or under way', async () => {
     const stop = new AbortController()
     const running = pool.parse(file('hang'), stop.signal)

@@ -26,6 +26,8 @@ import type { ParsedDocument, ParseInput } from './parse.ts'
  *      `out_of_memory`; the next one finds a fresh one.
  *  P3  The time limit counts from when a process takes the document, not from when it began to wait.
  *  P4  At most `maxQueue` documents wait; one more fails as `parser_busy`, which a retry can help.
+ *  P5  A single process is sent the next document while it reads one, if that is small. What happens to the one is none of the
+ *      other's fault: it goes to the next process.
  */
 export interface ParsePool {
   /** What decides how a document is cut; part of the build, with the embedder's fingerprint. */
@@ -75,7 +77,9 @@ export function createParsePool(options: ParsePoolOptions): ParsePool {
     tokenizerPath,
     maxResidentBytes: (2 * memoryMb + PROGRAM_MB) * 1024 * 1024,
   }
-  const slots = createSlots(processes, maxQueue)
+  // Several processes keep the cores busy without it, and behind a slow document one would wait while another process is free.
+  const ahead = processes === 1 && maxQueue > 0 ? 1 : 0
+  const slots = createSlots(processes + ahead, maxQueue - ahead)
   const all = new Set<ParserProcess>()
   const idle: ParserProcess[] = []
   let closed = false
@@ -100,6 +104,7 @@ export function createParsePool(options: ParsePoolOptions): ParsePool {
 
   /** The one used last is the first to be used again; of those that nobody needs for long one stays. */
   function putBack(parser: ParserProcess): void {
+    if (idle.includes(parser) || !all.has(parser)) return
     idle.push(parser)
     const timer = setTimeout(() => {
       if (idle.length > 1 && idle.includes(parser)) void end(parser)
@@ -109,25 +114,36 @@ export function createParsePool(options: ParsePoolOptions): ParsePool {
 
   async function run(input: ParseInput, signal: AbortSignal | undefined): Promise<ParsedDocument> {
     signal?.throwIfAborted()
-    const parser = idle.pop() ?? start()
+    if (closed) throw unavailable('parser_closed', 'the process is stopping')
+    const document = { ...input, passwords: passwords() }
+    const shared = idle.pop() ?? (ahead > 0 ? [...all][0] : undefined)
+    const parser = shared ?? start()
     let isReading = false
     let isLate = false
     const kill = () => void end(parser)
-    const timer = setTimeout(() => {
+    const late = () => {
       isLate = true
       kill()
-    }, timeoutMs)
-    signal?.addEventListener('abort', kill, { once: true })
+    }
+    const stop = () => {
+      if (isReading || !shared) kill()
+    }
+    let timer = shared ? undefined : setTimeout(late, timeoutMs)
+    const begin = () => {
+      isReading = true
+      clearTimeout(timer)
+      timer = setTimeout(late, timeoutMs)
+    }
+    signal?.addEventListener('abort', stop, { once: true })
     let answer: ParseAnswer
     try {
       await parser.ready
-      isReading = true
-      timer.refresh()
-      answer = await parser.parse({ ...input, passwords: passwords() })
+      answer = await parser.parse(document, begin)
     } catch (error) {
       kill()
       if (signal?.aborted) throw signal.reason
       if (closed) throw unavailable('parser_closed', 'the process is stopping', error)
+      if (shared && !isReading) return await run(input, signal)
       // A library that is not installed, or a process that the machine does not give, is no document's fault.
       if (!isReading)
         throw unavailable('parser_unavailable', `the parser cannot start: ${errorMessage(error)}`, error)
@@ -136,7 +152,7 @@ export function createParsePool(options: ParsePoolOptions): ParsePool {
       throw parserFailure(error, memoryMb)
     } finally {
       clearTimeout(timer)
-      signal?.removeEventListener('abort', kill)
+      signal?.removeEventListener('abort', stop)
     }
     putBack(parser)
     if ('document' in answer) return answer.document
@@ -155,14 +171,11 @@ export function createParsePool(options: ParsePoolOptions): ParsePool {
     }),
     maxBytes,
     async parse(input, signal) {
-      if (closed) throw unavailable('parser_closed', 'the process is stopping')
       if (input.bytes.length > maxBytes) throw tooMuchToRead(maxBytes)
       const release = await slots.take(signal)
-      try {
-        return await run(input, signal)
-      } finally {
-        release()
-      }
+      // Also one that its caller has given up keeps its place until the process has no more of it.
+      const reading = run(input, signal).finally(release)
+      return await (signal ? unlessAborted(reading, signal) : reading)
     },
     async close() {
       closed = true
@@ -180,6 +193,18 @@ function parserFailure(error: unknown, memoryMb: number): AquiferError {
   return error instanceof ParserEnded && error.outOfMemory
     ? loadFailure('out_of_memory', `reading it took more than ${memoryMb} MB: publish it in parts`, error)
     : loadFailure('broken', `it cannot be read (${errorMessage(error)}): publish a repaired copy`, error)
+}
+
+/** As the work ends, or as soon as the caller gives up; the work goes on then. */
+async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  const { promise, reject } = Promise.withResolvers<never>()
+  const abort = () => reject(signal.reason)
+  signal.addEventListener('abort', abort, { once: true })
+  try {
+    return await Promise.race([work, promise])
+  } finally {
+    signal.removeEventListener('abort', abort)
+  }
 }
 
 /** So many at once, so many in line, first come first served. */

@@ -17,15 +17,26 @@ const ENVIRONMENT = { TZ: 'UTC', LANG: 'C.UTF-8', MALLOC_ARENA_MAX: '2' }
 
 export type ParseAnswer = { readonly document: ParsedDocument } | Extract<FromParser, { failure: unknown }>
 
-/** A process that reads documents, one at a time. */
+/** A process that reads documents, one after the other. */
 export interface ParserProcess {
   /** Resolves when it can take one. Rejects with `ParserEnded`. */
   readonly ready: Promise<void>
-  /** Rejects with `ParserEnded`, and with `ParserDefect` for an error that the parser should not have thrown. */
-  parse(input: ParseInput): Promise<ParseAnswer>
+  /**
+   * Rejects with `ParserEnded`, and with `ParserDefect` for an error that the parser should not have thrown, behind which it takes no
+   * more. `onBegin` is called once all before it are read: only from then on it can be this one that ends the process.
+   */
+  parse(input: ParseInput, onBegin: () => void): Promise<ParseAnswer>
   readonly ended: Promise<void>
   /** At once; what is under way rejects. */
   kill(): Promise<void>
+}
+
+interface Receiver {
+  /** All before it have their answers. */
+  readonly begin: () => void
+  /** Whether it has all of its answer. */
+  readonly take: (message: FromParser) => boolean
+  readonly fail: (error: Error) => void
 }
 
 export class ParserDefect extends Error {
@@ -64,18 +75,33 @@ export function startParser(file: URL, setup: ParserSetup, memoryMb: number): Pa
   child.stderr!.setEncoding('utf8').on('data', (text: string) => {
     lastWords = (lastWords + text).slice(-LAST_WORDS)
   })
-  let onMessage: (message: FromParser) => void = () => {}
-  let onEnd: (error: ParserEnded) => void = () => {}
+  /** Those that wait for an answer, in the order in which these come. */
+  const line: Receiver[] = []
   let end: ParserEnded | null = null
-  child.on('message', (message) => onMessage(message as FromParser))
   const finish = (why: string, outOfMemory: boolean): void => {
     end ??= new ParserEnded(`${why}${lastWords ? `: ${lastWords.trim()}` : ''}`, outOfMemory)
-    onEnd(end)
+    for (const { fail } of line.splice(0)) fail(end)
   }
+  child.on('message', (sent) => {
+    const message = sent as FromParser
+    if ('notReady' in message) finish(message.notReady, false)
+    else if ('defect' in message) {
+      line.shift()?.fail(new ParserDefect(message.defect))
+      finish('a parser failed', false)
+    } else if (line[0]?.take(message)) {
+      line.shift()
+      line[0]?.begin()
+    }
+  })
   const ended = new Promise<void>((resolve) => {
     child.on('exit', (code, signal) => {
-      finish(`it ended with ${signal ?? code}`, MEMORY_SIGNALS.has(signal))
-      resolve()
+      // What it answered before may still be on its way: the one that ended it comes after.
+      const close = () => {
+        finish(`it ended with ${signal ?? code}`, MEMORY_SIGNALS.has(signal))
+        resolve()
+      }
+      if (child.connected) child.once('disconnect', close)
+      else close()
     })
     // Without a process there is no exit; a send to one that is going fails beside its exit.
     child.on('error', (error) => {
@@ -88,31 +114,24 @@ export function startParser(file: URL, setup: ParserSetup, memoryMb: number): Pa
     new Promise<void>((resolve) => void child.send(message, () => resolve()))
 
   /** Only of what is under way anything is kept: a promise of the process's end would keep each document that waited beside it. */
-  async function until<T>(
-    begin: () => Promise<void>,
-    take: (message: FromParser) => T | undefined,
-  ): Promise<T> {
-    const { promise, resolve, reject } = Promise.withResolvers<T>()
+  async function until<T>(begin: () => void, take: (message: FromParser) => T | undefined): Promise<T> {
     if (end) throw end
-    onEnd = reject
-    onMessage = (message) => {
-      if ('notReady' in message) reject(new ParserEnded(message.notReady, false))
-      else if ('defect' in message) reject(new ParserDefect(message.defect))
-      else {
+    const { promise, resolve, reject } = Promise.withResolvers<T>()
+    line.push({
+      begin,
+      take: (message) => {
         const taken = take(message)
         if (taken !== undefined) resolve(taken)
-      }
-    }
-    try {
-      void begin().catch(reject)
-      return await promise
-    } finally {
-      onEnd = onMessage = () => {}
-    }
+        return taken !== undefined
+      },
+      fail: reject,
+    })
+    if (line.length === 1) begin()
+    return await promise
   }
 
   const ready = until(
-    () => send({ setup }),
+    () => void send({ setup }),
     (message) => ('ready' in message ? true : undefined),
   ).then(() => {})
   ready.catch(() => {})
@@ -120,14 +139,22 @@ export function startParser(file: URL, setup: ParserSetup, memoryMb: number): Pa
   return {
     ready,
     ended,
-    async parse({ bytes, ...input }) {
+    async parse({ bytes, ...input }, onBegin) {
       const chunks: Chunk[] = []
+      const post = async () => {
+        let at = 0
+        for (; at + PIECE_BYTES < bytes.length; at += PIECE_BYTES)
+          await send({ piece: bytes.subarray(at, at + PIECE_BYTES) })
+        await send({ parse: { ...input, bytes: bytes.subarray(at) } })
+      }
+      // A small one goes ahead while another is read, so that the process need not wait for it. A large one would take of the
+      // other's memory.
+      const isAhead = !end && line.length > 0 && bytes.length <= PIECE_BYTES
+      if (isAhead) void post()
       return await until<ParseAnswer>(
-        async () => {
-          let at = 0
-          for (; at + PIECE_BYTES < bytes.length; at += PIECE_BYTES)
-            await send({ piece: bytes.subarray(at, at + PIECE_BYTES) })
-          await send({ parse: { ...input, bytes: bytes.subarray(at) } })
+        () => {
+          if (!isAhead) void post()
+          onBegin()
         },
         (message) => {
           if ('chunks' in message) chunks.push(...message.chunks)

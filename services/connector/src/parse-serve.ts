@@ -4,6 +4,7 @@ import { Worker } from 'node:worker_threads'
 import { AquiferError, errorMessage } from '@aquifer/runtime/errors'
 
 import { parseDocument } from './parse.ts'
+import type { ParsedDocument } from './parse.ts'
 import type { FromParser, ParserSetup, ToParser } from './parse-protocol.ts'
 import { createTokenCounter } from './token-counter.ts'
 
@@ -26,30 +27,39 @@ export async function serveParser(parse = parseDocument): Promise<void> {
     countTokens = createTokenCounter(tokenizerPath)
   } catch (error) {
     // No document's fault: it must not be dead-lettered for it.
-    return answer({ notReady: errorMessage(error) })
+    return await answer({ notReady: errorMessage(error) })
   }
   let pieces: Uint8Array[] = []
+  let last: Promise<void> = Promise.resolve()
   process.on('message', (message: ToParser) => {
     if ('piece' in message) pieces.push(message.piece)
     if (!('parse' in message)) return
     const input = { ...message.parse, bytes: Buffer.concat([...pieces, message.parse.bytes]) }
     pieces = []
-    void parse(input, settings, countTokens).then(({ chunks, ...parsed }) => {
-      let at = 0
-      for (; at + CHUNKS_PER_MESSAGE < chunks.length; at += CHUNKS_PER_MESSAGE)
-        answer({ chunks: chunks.slice(at, at + CHUNKS_PER_MESSAGE) })
-      answer({ parsed: { ...parsed, chunks: chunks.slice(at) } })
-    }, refuse)
+    // The next one may have come already: it begins when the answer has gone, for it may keep this thread for ever.
+    last = last.then(async () => {
+      await parse(input, settings, countTokens).then(answerDocument, refuse)
+    })
   })
-  answer({ ready: true })
+  await answer({ ready: true })
 }
 
-function refuse(error: unknown): void {
-  if (!(error instanceof AquiferError)) return answer({ defect: errorMessage(error) })
+async function answerDocument({ chunks, ...parsed }: ParsedDocument): Promise<void> {
+  let at = 0
+  for (; at + CHUNKS_PER_MESSAGE < chunks.length; at += CHUNKS_PER_MESSAGE)
+    void answer({ chunks: chunks.slice(at, at + CHUNKS_PER_MESSAGE) })
+  await answer({ parsed: { ...parsed, chunks: chunks.slice(at) } })
+}
+
+async function refuse(error: unknown): Promise<void> {
+  if (!(error instanceof AquiferError)) return await answer({ defect: errorMessage(error) })
   const { code, message, status } = error
-  answer({ failure: { code, message, status } })
+  await answer({ failure: { code, message, status } })
 }
 
-function answer(message: FromParser): void {
-  process.send!(message)
+/** Resolves when it has gone. */
+async function answer(message: FromParser): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>()
+  process.send!(message, undefined, undefined, () => resolve())
+  await promise
 }
