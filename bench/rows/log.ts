@@ -27,9 +27,9 @@ const common = { unit: 'records/s', better: 'more', goal: 1 } as const satisfies
  *
  * Equal in append: a record of about 1 KiB is on the disk when its call is answered (WAL with `synchronous=FULL`; `appendonly` with
  * `appendfsync always`), in the partition of its key, in the order of the calls. better-sqlite3 comes twice: one transaction for each
- * call, and one for all that would wait with it, which it is handed without waiting for any. Equal in consume: 64 records of a
- * partition at a time, in order, each batch committed on the disk before the partition's next one; a group that comes back goes
- * on after its commit. Ours alone does this beside the event loop, and overwrites what it deletes (`secure_delete`); no
+ * call, and, as one builds it who has many callers, one for all that wait when a turn of its event loop ends, each told its offsets. Equal in
+ * consume: 64 records of a partition at a time, in order and with their headers read, handed to an asynchronous handler, and each batch
+ * committed on the disk before the partition's next one; a group that comes back goes on after its commit. Ours alone does this beside the event loop, and overwrites what it deletes (`secure_delete`); no
  * side cleans up meanwhile.
  */
 export const logBench: Bench = {
@@ -39,19 +39,19 @@ export const logBench: Bench = {
       name: 'log-append',
       title: `embedded log, durable appends of one record from ${PUBLISHERS} callers`,
       limit:
-        'one fsync for all that wait, then the inserts; they are handed to another thread and back, which a loop that owns its file need not',
+        "the pages that SQLite writes for a commit, more than its fsync; two hops between threads and the callers' turns come after it",
     },
     {
       ...common,
       name: 'log-append-batch',
       title: `embedded log, durable appends of ${BATCH_RECORDS} records from ${BATCH_PUBLISHERS} callers`,
-      limit: 'one fsync for all that wait, and the inserts of SQLite',
+      limit: 'the pages that SQLite writes for a commit, and its inserts',
     },
     {
       ...common,
       name: 'log-consume',
       title: `embedded log, consumed and committed ${CONSUME_RECORDS} at a time from ${PARTITIONS} partitions`,
-      limit: 'one fsync for a commit of each partition; the next batches are read beside it',
+      limit: 'the reading thread, which SQLite keeps busy; commits and handlers go on beside it',
     },
   ],
   open,
@@ -73,7 +73,7 @@ async function open({ smoke }: BenchOptions): Promise<Sides> {
       appended,
       consumed,
     }),
-    thread('better-sqlite3, grouped', new URL('./log-sqlite.ts', import.meta.url), {
+    thread('better-sqlite3, group commit', new URL('./log-sqlite.ts', import.meta.url), {
       place: place('grouped'),
       appended,
       consumed,

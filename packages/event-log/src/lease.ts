@@ -1,7 +1,7 @@
 import type { Clock } from '@aquifer/runtime/clock'
 import { invalid, unavailable } from '@aquifer/runtime/errors'
 import { backoffMs } from '@aquifer/runtime/retry'
-import type { LogStorage, PartitionRef } from './log-storage.ts'
+import type { Found, LogStorage, PartitionRef } from './log-storage.ts'
 import type { BatchHandler, LogRecord, SubscribeOptions } from './port.ts'
 
 /** A partition, and the offset that its next record will get. */
@@ -23,7 +23,7 @@ export interface LeaseOptions {
 
 /** A batch that was asked for, and where the partition ended then. */
 interface Reading {
-  readonly records: Promise<LogRecord[]>
+  readonly found: Promise<Found>
   readonly end: number
 }
 
@@ -74,10 +74,10 @@ export function startLease(options: LeaseOptions): Lease {
   }
 
   function read(position: number): Reading {
-    const records = storage.read(partition, position, maxBatchRecords, maxBatchBytes)
+    const found = storage.read(partition, position, maxBatchRecords, maxBatchBytes)
     // Whoever waits for it is told.
-    records.catch(() => {})
-    return { records, end: partition.next }
+    found.catch(() => {})
+    return { found, end: partition.next }
   }
 
   async function deliver(of: Run): Promise<void> {
@@ -90,13 +90,20 @@ export function startLease(options: LeaseOptions): Lease {
       }
       const reading: Reading = ahead ?? read(position)
       ahead = null
-      const records = await reading.records
+      const found = await reading.found
       if (revoked.signal.aborted || options.paused()) continue
-      const last = records.at(-1)?.offset
+      const { last } = found
+      const from = position
       // Retention may have left nothing before the end.
-      position = last === undefined ? reading.end : last + 1
-      if (last === undefined) continue
+      position = last === null ? reading.end : last + 1
+      if (last === null) continue
       if (options.readAhead && partition.next - position >= maxBatchRecords) ahead = read(position)
+      const records = await found.records()
+      if (revoked.signal.aborted || options.paused()) {
+        position = from
+        ahead = null
+        continue
+      }
       await hand(of, records, last)
     }
   }

@@ -17,7 +17,7 @@ export interface LogStorage {
   /** All of them or none. `timeMs` is raised to the partition's last append time where it is below. */
   append(runs: readonly AppendRun[], timeMs: number): Promise<Appended[]>
   /** From `fromOffset` on, as many as fit both bounds; the first one always. */
-  read(partition: PartitionRef, fromOffset: number, limit: number, maxBytes: number): Promise<LogRecord[]>
+  read(partition: PartitionRef, fromOffset: number, limit: number, maxBytes: number): Promise<Found>
   /** The first record at or past `fromOffset`. */
   firstFrom(
     partition: PartitionRef,
@@ -32,6 +32,19 @@ export interface LogStorage {
   compact(partition: PartitionRef): Promise<number>
   ping(): Promise<void>
   close(): Promise<void>
+}
+
+/** What a read found. Whoever wants the next records as well asks for them first, so that they come while these are made. */
+export interface Found {
+  /** The last offset, null of nothing. */
+  readonly last: number | null
+  /** To be asked for once. */
+  records(): Promise<LogRecord[]>
+}
+
+/** Of records that are made already. */
+export function found(records: LogRecord[]): Found {
+  return { last: records.at(-1)?.offset ?? null, records: async () => records }
 }
 
 export interface PartitionRef {

@@ -54,7 +54,7 @@ export function createEmbeddedLog(storage: LogStorage, options: LogOptions): Emb
   let closed: Promise<void> | null = null
 
   async function opened(): Promise<void> {
-    await topics.loaded()
+    await topics.loading()
     if (closing.signal.aborted) throw unavailable('log_unavailable', 'the log is closed')
   }
 
@@ -64,7 +64,8 @@ export function createEmbeddedLog(storage: LogStorage, options: LogOptions): Emb
   }
 
   async function append(name: string, records: readonly NewRecord[]): Promise<Position[]> {
-    const topic = await topicOf(name)
+    // Most appends are of one record: a turn of the microtasks is worth saving.
+    const topic = topics.loading() || closing.signal.aborted ? await topicOf(name) : topics.get(name)
     const stored = toStored(topic.spec, records, { maxRecordBytes, maxAppendRecords })
     const runs = share(topic, stored, partitioner)
     const appended = await storage.append(runs, clock.now())

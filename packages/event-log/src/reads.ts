@@ -29,7 +29,8 @@ export function createReads(
         const message = `topic ${name} has ${partitions.length} partitions, no ${number}`
         throw invalid('unknown_partition', message, 404)
       }
-      return await storage.read(partition, Math.max(0, fromOffset), limit, READ_MAX_BYTES)
+      const found = await storage.read(partition, Math.max(0, fromOffset), limit, READ_MAX_BYTES)
+      return await found.records()
     },
     offsets: (name) =>
       perPartition(name, async (partition) => ({

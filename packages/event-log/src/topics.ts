@@ -11,8 +11,8 @@ export interface Topic {
 }
 
 export interface Topics {
-  /** Resolves when the stored topics are known. */
-  loaded(): Promise<void>
+  /** Resolves when the stored topics are known; null when they are. */
+  loading(): Promise<void> | null
   all(): Iterable<Topic>
   /** Throws `unknown_topic`. */
   get(name: string): Topic
@@ -28,12 +28,15 @@ export function createTopics(storage: LogStorage): Topics {
     // The offsets of a topic that is open are ahead of what was just read.
     topics.set(spec.name, known ? { ...known, spec } : { spec, partitions, turn: 0 })
   }
-  const loaded = storage.topics().then((stored) => stored.forEach(keep))
+  let loading: Promise<void> | null = storage.topics().then((stored) => {
+    stored.forEach(keep)
+    loading = null
+  })
   // Whoever calls is told.
-  loaded.catch(() => {})
+  loading.catch(() => {})
 
   return {
-    loaded: () => loaded,
+    loading: () => loading,
     all: () => topics.values(),
     get(name) {
       const topic = topics.get(name)

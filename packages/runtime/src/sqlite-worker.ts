@@ -1,9 +1,12 @@
 import { DatabaseSync, type StatementSync } from 'node:sqlite'
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads'
-import type { DatabaseOptions, Row, SqliteReply, SqliteRequest, Statement } from './sqlite.ts'
+import { unpackRows } from './sqlite-rows.ts'
+import type { DatabaseOptions, Row, SentStatement, SqliteReply, SqliteRequest } from './sqlite.ts'
 
 const MAX_GROUP = 512
 const MAX_STATEMENTS = 256
+/** A blob of so many bytes is handed over; a smaller one is copied in as little time. */
+const HANDED_OVER_BYTES = 16 * 1024
 
 const options = workerData as DatabaseOptions
 const port = parentPort!
@@ -13,6 +16,8 @@ database.exec(`
   PRAGMA journal_mode = WAL;
   PRAGMA synchronous = ${options.survives === 'power-loss' ? 'FULL' : 'NORMAL'};
   PRAGMA secure_delete = ON;
+  PRAGMA wal_autocheckpoint = ${options.checkpointPages ?? 1000};
+  PRAGMA temp_store = MEMORY;
 `)
 database.exec(options.schema)
 
@@ -28,55 +33,26 @@ function prepare(sql: string): StatementSync {
   return statement
 }
 
-function run({ sql, values = [], each, upTo }: Statement): Row[] {
+function run({ sql, values = [], each }: SentStatement): Row[] {
   const statement = prepare(sql)
-  if (upTo) return take(statement.iterate(...values), upTo)
   if (!each) return statement.all(...values)
-  for (const some of each) statement.run(...some)
+  for (const row of unpackRows(each)) statement.run(...row)
   return []
 }
 
-function take(rows: Iterable<Row>, { column, sum }: Statement['upTo'] & object): Row[] {
-  const taken: Row[] = []
-  let total = 0
-  for (const row of rows) {
-    total += Number(row[column])
-    if (taken.length > 0 && total > sum) break
-    taken.push(row)
-  }
-  share(taken)
-  return taken
+function answer({ id, statements }: SqliteRequest): SqliteReply {
+  return { id, rows: statements.map(run) }
 }
 
-/** One buffer crosses to the other thread in less time than one for each blob. */
-function share(rows: readonly Row[]): void {
-  const names = Object.keys(rows[0] ?? {})
-  let sizeBytes = 0
-  for (const row of rows)
-    for (const name of names) {
-      const value = row[name]
-      if (value instanceof Uint8Array) sizeBytes += value.length
-    }
-  const all = new Uint8Array(sizeBytes)
-  let at = 0
-  for (const row of rows)
-    for (const name of names) {
-      const value = row[name]
-      if (!(value instanceof Uint8Array)) continue
-      all.set(value, at)
-      row[name] = all.subarray(at, (at += value.length))
-    }
-}
-
-function attempt(request: SqliteRequest): SqliteReply {
-  const savepoint = request.write ? 'call' : null
+/** A request that fails has changed nothing, and those beside it go on. */
+function answerApart(request: SqliteRequest): SqliteReply {
+  if (request.write) prepare('SAVEPOINT call').run()
   try {
-    if (savepoint) prepare(`SAVEPOINT ${savepoint}`).run()
-    const rows = request.statements.map(run)
-    if (savepoint) prepare(`RELEASE ${savepoint}`).run()
-    return { id: request.id, rows }
+    const reply = answer(request)
+    if (request.write) prepare('RELEASE call').run()
+    return reply
   } catch (error) {
-    if (savepoint) database.exec(`ROLLBACK TO ${savepoint}; RELEASE ${savepoint}`)
+    if (request.write) database.exec('ROLLBACK TO call; RELEASE call')
     return { id: request.id, error: describe(error) }
   }
 }
@@ -87,17 +63,27 @@ function describe(error: unknown): { message: string; code: string | undefined }
     : { message: String(error), code: undefined }
 }
 
-/** Runs what waits in one outer transaction, so that many small writes share one fsync. */
-function runGroup(group: readonly SqliteRequest[]): SqliteReply[] {
-  if (!group.some(({ write }) => write)) return group.map(attempt)
+/** Runs what waits in one transaction, so that many small writes share one fsync. */
+function answerGroup(group: readonly SqliteRequest[]): SqliteReply[] {
+  if (!group.some(({ write }) => write)) return group.map(answerApart)
+  try {
+    return inTransaction(() => group.map(answer))
+  } catch (error) {
+    if (group.length === 1) throw error
+    // One of them is at fault, which happens seldom: savepoints for each are paid only then.
+    return inTransaction(() => group.map(answerApart))
+  }
+}
+
+function inTransaction<T>(work: () => T): T {
   database.exec('BEGIN IMMEDIATE')
   try {
-    const replies = group.map(attempt)
+    const result = work()
     database.exec('COMMIT')
-    return replies
+    return result
   } catch (error) {
     if (database.isTransaction) database.exec('ROLLBACK')
-    return group.map(({ id }) => ({ id, error: describe(error) }))
+    throw error
   }
 }
 
@@ -111,17 +97,34 @@ port.on('message', (first: SqliteRequest[] | 'close') => {
     if (next.message === 'close') closing = true
     else group.push(...next.message)
   }
-  if (group.length > 0) port.postMessage(answer(group))
+  if (group.length > 0) {
+    const replies = answerAll(group)
+    port.postMessage(replies, replies.flatMap(largeBlobs))
+  }
   if (closing) {
     database.close()
     port.close()
   }
 })
 
-function answer(group: readonly SqliteRequest[]): SqliteReply[] {
+function answerAll(group: readonly SqliteRequest[]): SqliteReply[] {
   try {
-    return runGroup(group)
+    return answerGroup(group)
   } catch (error) {
     return group.map(({ id }) => ({ id, error: describe(error) }))
   }
+}
+
+/** Of answers of one row, which is where a statement puts much together. */
+function largeBlobs(reply: SqliteReply): ArrayBuffer[] {
+  if ('error' in reply) return []
+  return reply.rows.flatMap((rows) =>
+    rows.length === 1
+      ? Object.values(rows[0]!).flatMap((value) =>
+          value instanceof Uint8Array && value.length >= HANDED_OVER_BYTES
+            ? [value.buffer as ArrayBuffer]
+            : [],
+        )
+      : [],
+  )
 }

@@ -1,5 +1,6 @@
 import { Worker } from 'node:worker_threads'
 import { unavailable } from './errors.ts'
+import { packRows, type PackedRows } from './sqlite-rows.ts'
 
 /**
  * SQLite in a worker thread, so that no fsync ever stops the event loop. Writes that wait together share one commit.
@@ -13,8 +14,6 @@ export interface Database {
   transaction(statements: readonly Statement[]): Promise<Row[][]>
   /** One statement outside a written transaction. */
   all<T extends Row = Row>(sql: string, ...values: SqlValue[]): Promise<T[]>
-  /** The same of a statement with more to it. */
-  query(statement: Statement): Promise<Row[]>
   close(): Promise<void>
 }
 
@@ -24,11 +23,8 @@ export interface Statement {
   readonly sql: string
   readonly values?: readonly SqlValue[]
   /** Runs it once for each of these instead of `values`, and gives no rows. */
-  readonly each?: readonly (readonly SqlValue[])[]
-  /** Gives rows as long as the sum of this column stays within `sum`, the first one always; their blobs share one buffer. */
-  readonly upTo?: { readonly column: string; readonly sum: number }
+  readonly each?: readonly (readonly Exclude<SqlValue, bigint>[])[]
 }
-
 export interface DatabaseOptions {
   /** Path of the file, or `:memory:`. */
   readonly path: string
@@ -39,14 +35,17 @@ export interface DatabaseOptions {
    * that can be built again from the log.
    */
   readonly survives: 'power-loss' | 'kill'
+  /** A commit that finds so many pages in the write-ahead log copies them into the file. Default 1000, of 4 KiB. */
+  readonly checkpointPages?: number
 }
 
 /** A request, as the worker takes it. `write` asks for a transaction. */
 export interface SqliteRequest {
   readonly id: number
   readonly write: boolean
-  readonly statements: readonly Statement[]
+  readonly statements: readonly SentStatement[]
 }
+export type SentStatement = Omit<Statement, 'each'> & { readonly each?: PackedRows }
 export type SqliteReply =
   | { readonly id: number; readonly rows: Row[][] }
   | { readonly id: number; readonly error: { message: string; code: string | undefined } }
@@ -60,6 +59,7 @@ export function openDatabase(options: DatabaseOptions): Database {
   const pending = new Map<number, { resolve: (rows: Row[][]) => void; reject: (error: Error) => void }>()
   const outbox: SqliteRequest[] = []
   let nextId = 0
+  let closing = false
   let failure: Error | null = null
   const exited = new Promise<void>((resolve) => worker.once('exit', () => resolve()))
 
@@ -75,7 +75,7 @@ export function openDatabase(options: DatabaseOptions): Database {
       if ('rows' in reply) waiting?.resolve(reply.rows)
       else waiting?.reject(unavailable('sqlite_failed', `${options.path}: ${reply.error.message}`))
     }
-    if (pending.size === 0) worker.unref()
+    if (pending.size === 0 && !closing) worker.unref()
   })
   worker.on('error', (cause) =>
     failAll(unavailable('sqlite_failed', `${options.path}: ${String(cause)}`, cause)),
@@ -89,34 +89,45 @@ export function openDatabase(options: DatabaseOptions): Database {
       throw unavailable('sqlite_busy', `${options.path}: ${MAX_PENDING} calls are waiting`)
     const id = nextId++
     return await new Promise((resolve, reject) => {
+      if (pending.size === 0) worker.ref()
       pending.set(id, { resolve, reject })
-      worker.ref()
       // What is asked for in one turn goes together: the first of many must not get a commit to itself.
-      if (outbox.push({ id, write, statements }) === 1) process.nextTick(post)
+      if (outbox.push({ id, write, statements: statements.map(toSent) }) === 1) process.nextTick(post)
     })
   }
 
-  async function query(statement: Statement): Promise<Row[]> {
-    const [rows] = await send(false, [statement])
-    return rows ?? []
-  }
-
   function post(): void {
-    while (outbox.length > 0) worker.postMessage(outbox.splice(0, MAX_POSTED))
+    while (outbox.length > 0) {
+      const requests = outbox.splice(0, MAX_POSTED)
+      worker.postMessage(requests, buffersOf(requests))
+    }
   }
 
   return {
     transaction: (statements) => send(true, statements),
     async all<T extends Row>(sql: string, ...values: SqlValue[]) {
-      return (await query({ sql, values })) as T[]
+      const [rows] = await send(false, [{ sql, values }])
+      return (rows ?? []) as T[]
     },
-    query,
     async close() {
       if (failure) return
+      closing = true
       worker.ref()
       post()
       worker.postMessage('close')
       await exited
     },
   }
+}
+
+function toSent({ each, ...statement }: Statement): SentStatement {
+  return each ? { ...statement, each: packRows(each) } : statement
+}
+
+/** They are handed over instead of copied. */
+function buffersOf(requests: readonly SqliteRequest[]): ArrayBuffer[] {
+  const buffers: ArrayBuffer[] = []
+  for (const { statements } of requests)
+    for (const { each } of statements) if (each) buffers.push(each.buffer)
+  return buffers
 }

@@ -5,6 +5,7 @@ import { backoffMs } from '@aquifer/runtime/retry'
 import type { Broker } from 'kafkajs/src/cluster/index.js'
 import protocol from 'kafkajs/src/protocol/requests/index.js'
 import { type Lease, startLease, within } from '../lease.ts'
+import { found } from '../log-storage.ts'
 import type { BatchHandler, SubscribeOptions, Subscription } from '../port.ts'
 import {
   decodeAssignment,
@@ -242,7 +243,7 @@ export function joinGroup(deps: MemberDeps): Subscription {
       // Where it ends, only the broker knows: reading waits there.
       partition: { id: 0, ...at, next: Infinity },
       storage: {
-        read: async (_, position, limit, maxBytes) => await records.read(position, limit, maxBytes),
+        read: async (_, position, limit, maxBytes) => found(await records.read(position, limit, maxBytes)),
         committed: async () => await commits.position(),
         commit: async (_group, _partition, next) => await commits.commit(next),
       },

@@ -1,6 +1,12 @@
 import { unavailable } from '@aquifer/runtime/errors'
 import { createEmbeddedLog, type EmbeddedEventLog, type LogOptions } from '../log.ts'
-import type { AppendRun, LogStorage, PartitionRef, StoredTopic } from '../log-storage.ts'
+import {
+  found,
+  type AppendRun,
+  type LogStorage,
+  type PartitionRef,
+  type StoredTopic,
+} from '../log-storage.ts'
 import type { LogRecord, TopicSpec } from '../port.ts'
 
 /** What outlives the log: a log that is opened on the disk of another one continues it, as after a crash. */
@@ -57,7 +63,7 @@ function memoryStorage(disk: MemoryDisk): LogStorage {
       }),
     append: (runs, timeMs) => call(() => runs.map((run) => appendRun(stored(run.partition), run, timeMs))),
     read: (partition, fromOffset, limit, maxBytes) =>
-      call(() => readFrom(stored(partition), fromOffset, limit, maxBytes)),
+      call(() => found(readFrom(stored(partition), fromOffset, limit, maxBytes))),
     firstFrom: (partition, fromOffset) =>
       call(() => {
         const { records } = stored(partition)
@@ -112,15 +118,15 @@ function readFrom(
   limit: number,
   maxBytes: number,
 ): LogRecord[] {
-  const found: LogRecord[] = []
+  const taken: LogRecord[] = []
   let bytes = 0
-  for (let index = indexFrom(records, fromOffset); index < records.length && found.length < limit; index++) {
+  for (let index = indexFrom(records, fromOffset); index < records.length && taken.length < limit; index++) {
     const { sizeBytes, ...record } = records[index]!
     bytes += sizeBytes
-    if (bytes > maxBytes && found.length > 0) break
-    found.push(record)
+    if (bytes > maxBytes && taken.length > 0) break
+    taken.push(record)
   }
-  return found
+  return taken
 }
 
 /** Binary search: the index of the first record at or past the offset. */

@@ -22,7 +22,7 @@ function file() {
       ends.set(Number(values![2]), { next: Number(values![0]), last_time_ms: Number(values![1]) })
     return statements.map(() => [])
   }
-  return { ids, transactions, failOnce: () => (failing = true), open: () => createAppends(write) }
+  return { ids, transactions, failOnce: () => (failing = true), open: () => createAppends(write, () => {}) }
 }
 
 function run(id: number, count = 1): AppendRun {

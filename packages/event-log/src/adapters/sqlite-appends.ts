@@ -1,6 +1,6 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { unavailable } from '@aquifer/runtime/errors'
-import type { Row, SqlValue, Statement } from '@aquifer/runtime/sqlite'
+import type { Row, Statement } from '@aquifer/runtime/sqlite'
 import type { Appended, AppendRun } from '../log-storage.ts'
 
 /**
@@ -48,7 +48,10 @@ export interface Appends {
  *  A1  One transaction is under way at a time, in the order of the calls: where a partition ends is known without asking.
  *  A2  An append lies in one transaction whole. After one that failed, the ends are read anew.
  */
-export function createAppends(write: (statements: readonly Statement[]) => Promise<Row[][]>): Appends {
+export function createAppends(
+  write: (statements: readonly Statement[]) => Promise<Row[][]>,
+  written: (bytes: number) => void,
+): Appends {
   const queue: Waiting[] = []
   const ends = new Map<number, End>()
   let waitingBytes = 0
@@ -66,7 +69,9 @@ export function createAppends(write: (statements: readonly Statement[]) => Promi
         ends.clear()
         for (const { done } of group) done.reject(error)
       }
-      for (const { bytes } of group) waitingBytes -= bytes
+      const writtenBytes = group.reduce((sum, { bytes }) => sum + bytes, 0)
+      waitingBytes -= writtenBytes
+      written(writtenBytes)
     }
     pumping = null
   }
@@ -86,8 +91,7 @@ export function createAppends(write: (statements: readonly Statement[]) => Promi
     const runs = group.flatMap((one) => one.runs)
     if (runs.some(({ partition }) => !ends.has(partition.id))) await readEnds()
     const moved = new Map(runs.map(({ partition: { id } }): [number, End] => [id, { ...ends.get(id)! }]))
-    const packed = packer(runs)
-    const rows: SqlValue[][] = []
+    const rows: NonNullable<Statement['each']>[number][] = []
     const appended = group.map(({ runs: own, timeMs }) =>
       own.map(({ partition, records }): Appended => {
         const end = moved.get(partition.id)!
@@ -99,9 +103,9 @@ export function createAppends(write: (statements: readonly Statement[]) => Promi
             end.lastTimeMs,
             sizeBytes,
             end.compact,
-            key && packed(key),
+            key,
             Object.keys(headers).length === 0 ? null : JSON.stringify(headers),
-            value && packed(value),
+            value,
           ])
         return { firstOffset, appendTimeMs: end.lastTimeMs }
       }),
@@ -126,35 +130,24 @@ export function createAppends(write: (statements: readonly Statement[]) => Promi
   }
 
   return {
-    async append(runs, timeMs) {
+    append(runs, timeMs) {
       let [records, bytes] = [0, 0]
       for (const run of runs) {
         records += run.records.length
         for (const { sizeBytes } of run.records) bytes += sizeBytes
       }
       if (queue.length >= MAX_WAITING || (waitingBytes > 0 && waitingBytes + bytes > MAX_WAITING_BYTES))
-        throw unavailable('log_unavailable', `${queue.length} appends of ${waitingBytes} bytes wait already`)
+        return Promise.reject(
+          unavailable('log_unavailable', `${queue.length} appends of ${waitingBytes} bytes wait already`),
+        )
       waitingBytes += bytes
       const done = Promise.withResolvers<Appended[]>()
       queue.push({ runs, records, bytes, timeMs, done })
       pumping ??= pump()
-      return await done.promise
+      return done.promise
     },
     async ended() {
       await pumping
     },
-  }
-}
-
-/** Copies into one buffer, which crosses to the other thread in one piece: a view takes its whole buffer along. */
-function packer(runs: readonly AppendRun[]): (bytes: Buffer) => Uint8Array {
-  let total = 0
-  for (const { records } of runs)
-    for (const { key, value } of records) total += (key?.length ?? 0) + (value?.length ?? 0)
-  const all = new Uint8Array(total)
-  let at = 0
-  return (bytes) => {
-    all.set(bytes, at)
-    return all.subarray(at, (at += bytes.length))
   }
 }
