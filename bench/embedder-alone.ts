@@ -4,17 +4,22 @@ import { fileURLToPath } from 'node:url'
 import type { Passage } from '@aquifer/models/embedder'
 
 export interface EmbedderAlone {
+  readonly pid: number
   /** Seconds that the passages take, as documents' are embedded. */
   measure(passages: Passage[]): Promise<number>
   close(): Promise<void>
 }
 
 /** The embedder of a URL in a process of its own, under the settings of V8 and the C library that a server has. */
-export async function openEmbedderAlone(url: string, dataDir: string): Promise<EmbedderAlone> {
+export async function openEmbedderAlone(
+  url: string,
+  dataDir: string,
+  env: NodeJS.ProcessEnv = {},
+): Promise<EmbedderAlone> {
   const module = fileURLToPath(new URL('embedder-alone-child.ts', import.meta.url))
   const child = fork(module, [url, dataDir], {
     execArgv: ['--max-semi-space-size=8'],
-    env: { ...process.env, MALLOC_ARENA_MAX: '2' },
+    env: { ...process.env, ...env, MALLOC_ARENA_MAX: '2' },
     serialization: 'advanced',
   })
   const gone = once(child, 'exit')
@@ -27,6 +32,7 @@ export async function openEmbedderAlone(url: string, dataDir: string): Promise<E
   }
   await next()
   return {
+    pid: child.pid!,
     async measure(passages) {
       child.send(passages)
       return (await next()) as number

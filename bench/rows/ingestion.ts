@@ -1,3 +1,4 @@
+import { EventEmitter, once } from 'node:events'
 import { join } from 'node:path'
 import { createParsePool } from '@aquifer/connector/parse-pool'
 import { topics } from '@aquifer/contracts/topics'
@@ -8,20 +9,13 @@ import { startTestPart } from '@aquifer/infra/test-part'
 import type { Passage } from '@aquifer/models/embedder'
 import { openEmbedder } from '@aquifer/models/open'
 import { systemClock } from '@aquifer/runtime/clock'
-import {
-  eventually,
-  newDataDir,
-  publish,
-  removeDataDir,
-  request,
-  search,
-  startServer,
-} from '@aquifer/test/server'
+import { newDataDir, publish, removeDataDir, request, search, startServer } from '@aquifer/test/server'
 import type { Server } from '@aquifer/test/server'
 import { passageContext } from '@aquifer/text/passage'
 import type { Bench } from '../comparison.ts'
 import { readFolder } from '../data.ts'
 import type { DataFile } from '../data.ts'
+import { apart } from '../cores.ts'
 import { openEmbedderAlone } from '../embedder-alone.ts'
 import { cpuByThread, cpuSince } from '../process-figures.ts'
 
@@ -29,7 +23,6 @@ const EMBEDDER = 'onnx:all-MiniLM-L6-v2'
 /** Every so many documents of the corpus: some 0.6 MB, so that five rounds take minutes. */
 const CORPUS_SHARE = 2
 const SMOKE_DOCUMENTS = 3
-const POLL_MS = 200
 const DEADLINE_MS = 300_000
 
 /** What the embedder is given of the documents. */
@@ -61,14 +54,14 @@ async function indexed(server: Server): Promise<number> {
 }
 
 /**
- * Plain JSON on Kafka's bulk topic until the last document is visible, beside the embedder alone on the same passages.
- * AQUIFER_EMBED_THREADS is both sides'; unless it is set, there is one a core.
+ * Plain JSON on Kafka's bulk topic until the last document is visible, beside the embedder alone on the same passages and cores; the
+ * broker and the publisher have a core of their own.
  */
 export const ingestion: Bench = {
   rows: [
     {
       name: 'ingestion',
-      title: 'ingestion, Kafka to visible, beside the embedder alone',
+      title: 'ingestion, Kafka to visible, beside the embedder alone on the same cores',
       unit: 'chunks/s',
       better: 'more',
       goal: 0.9,
@@ -81,10 +74,12 @@ export const ingestion: Bench = {
     const corpus = readFolder('corpus_md').filter((_, i) => i % CORPUS_SHARE === 0)
     const sources = smoke ? corpus.slice(0, SMOKE_DOCUMENTS) : corpus
     const dataDir = await newDataDir()
+    const cores = apart(options.say)
+    const threads = { AQUIFER_EMBED_THREADS: String(cores.count) }
     const [started, passages, alone] = await Promise.all([
       startTestPart('kafka', startKafka),
       passagesOf(sources, dataDir),
-      openEmbedderAlone(EMBEDDER, dataDir),
+      openEmbedderAlone(EMBEDDER, dataDir, threads),
     ])
     if ('missing' in started) {
       await alone.close()
@@ -94,22 +89,34 @@ export const ingestion: Bench = {
     const server = await startServer(join(dataDir, 'server'), {
       AQUIFER_EVENT_LOG: kafka.url,
       AQUIFER_SAMPLE_RATE: '0',
+      ...threads,
     })
+    for (const pid of [server.process.pid!, alone.pid]) cores.give(pid)
     const log = await openKafkaEventLog({ url: kafka.url, clock: systemClock })
     const after = await publish(server, 'first', '# Warm\n\nA first document.')
     await search(server, 'first', { after, timeoutMs: 30_000 })
     const bytes = sources.reduce((sum, source) => sum + source.bytes.length, 0)
     options.say(`  ${sources.length} documents, ${(bytes / 1e6).toFixed(2)} MB, ${passages.length} chunks`)
 
-    /** Records of the topic that is told of each document once it is visible: to ask for that puts nothing on the server. */
-    async function appended(): Promise<number> {
-      return (await log.offsets(topics.indexed.name)).reduce((sum, { next }) => sum + next, 0)
+    // The topic that is told of each document once it is visible: to listen there puts nothing on the server.
+    const told = Object.assign(new EventEmitter(), { count: 0 })
+    await log.subscribe(
+      { group: 'bench', topics: [topics.indexed.name], onError: (error) => told.emit('error', error) },
+      async (batch) => {
+        told.count += batch.records.length
+        told.emit('more')
+        await batch.commit(batch.records.at(-1)!.offset)
+      },
+    )
+    const untilTold = async (count: number, signal: AbortSignal): Promise<void> => {
+      while (told.count < count) await once(told, 'more', { signal })
     }
+    await untilTold(1, AbortSignal.timeout(DEADLINE_MS))
 
     /** Seconds until all of them are visible, under ids of their own, so that no vector is there already. */
     async function ingest(name: string): Promise<number> {
       const before = await indexed(server)
-      const told = (await appended()) + sources.length
+      const wanted = told.count + sources.length
       const records = sources.map((source) => ({
         key: `default/${name}/${source.name}`,
         value: Buffer.from(
@@ -119,15 +126,7 @@ export const ingestion: Bench = {
       const cpu = cpuByThread(server.process.pid!)
       const began = performance.now()
       await log.append(topics.documentsBulk.name, records)
-      await eventually(
-        'all documents are visible',
-        async () => {
-          if ((await appended()) >= told) return true
-          await systemClock.sleep(POLL_MS)
-          return null
-        },
-        DEADLINE_MS,
-      )
+      await untilTold(wanted, AbortSignal.timeout(DEADLINE_MS))
       const seconds = (performance.now() - began) / 1000
       const visible = (await indexed(server)) - before
       if (visible !== sources.length) throw new Error(`${visible} of ${sources.length} are visible`)
@@ -155,6 +154,7 @@ export const ingestion: Bench = {
         await server.kill('SIGTERM')
         await stopKafka()
         await removeDataDir(dataDir)
+        cores.close()
       },
     }
   },
