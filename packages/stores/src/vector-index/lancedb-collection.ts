@@ -78,9 +78,13 @@ export async function openCollection(
 ): Promise<VectorIndex> {
   const schema = tableSchema(collection.dimensions)
   await makeIndexes(table, [])
-  const nearest = await nearestIndex(table, { fromRows: approximateFromRows, onFailure: onUpkeepFailure })
+  const nearest = await nearestIndex(table, {
+    fromRows: approximateFromRows,
+    dimensions: collection.dimensions,
+    onFailure: onUpkeepFailure,
+  })
   const rowsBefore = await table.countRows()
-  nearest.grow(rowsBefore)
+  await nearest.grow(rowsBefore)
   const reads = new Set<Promise<unknown>>()
   let commits = 0
   let unindexedRows = 0
@@ -164,20 +168,38 @@ export async function openCollection(
     // Nothing else writes: a file that no version names was left by a killed process.
     const cleanupOlderThan = new Date(clock.now() - olderThanMs)
     await table.optimize({ cleanupOlderThan, deleteUnverified: true })
-    nearest.grow(await table.countRows())
+    await nearest.grow(await table.countRows())
   }
 
-  async function compact(olderThanMs: number): Promise<void> {
-    await nearest.settled()
-    if (deletedRows) {
+  /** Readies the table so that the next upkeep rewrites what holds deleted rows. */
+  async function erase(): Promise<void> {
+    let index = { made: Promise.resolve() }
+    await queue.run(async () => {
+      await nearest.settled()
       // One file alone is not rewritten for a few deleted rows: moving a row makes it two, which are merged.
       const [row] = await table.query().select(['id']).limit(1).toArray()
       if (row) await table.update({ where: `id = ${quote(String(row.id))}`, valuesSql: { place: 'place' } })
       await table.optimize()
-      await makeIndexes(table, HOLD_CONTENT)
-      deletedRows = false
+      index = await nearest.renew(await table.countRows())
+    })
+    await index.made
+  }
+
+  async function compact(olderThanMs: number): Promise<void> {
+    const erases = deletedRows
+    // Rows that are deleted from here on are left to the next time.
+    deletedRows = false
+    try {
+      if (erases) await erase()
+      await queue.run(async () => {
+        await nearest.settled()
+        if (erases) await makeIndexes(table, HOLD_CONTENT)
+        await upkeep(olderThanMs)
+      })
+    } catch (error) {
+      deletedRows ||= erases
+      failed(error)
     }
-    await upkeep(olderThanMs)
   }
 
   // A process before this one may have ended before its upkeep; where nothing is to be done it takes a few milliseconds.
@@ -204,7 +226,11 @@ export async function openCollection(
       const [dense, lexical] = await Promise.all([
         query.vector === undefined
           ? null
-          : denseGate(() => read(() => searchDense(table, query, query.vector!, where))),
+          : denseGate(() =>
+              read(() =>
+                searchDense(table, query, { vector: query.vector!, where, isExact: nearest.isExact }),
+              ),
+            ),
         query.terms === undefined || query.terms.length === 0
           ? null
           : read(() => searchLexical(table, query, query.terms!, where)),
@@ -231,7 +257,7 @@ export async function openCollection(
       if (holdings.delete(selector)) await queue.delete(selectorSql(selector))
     },
     scan: ({ after, limit }) => read(() => scan(table, after, limit)),
-    compact: ({ olderThanMs }) => queue.run(() => compact(olderThanMs).catch(failed)),
+    compact: ({ olderThanMs }) => compact(olderThanMs),
     async ping() {
       await read(() => table.version())
     },

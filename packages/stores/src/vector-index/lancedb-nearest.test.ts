@@ -1,8 +1,9 @@
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { connect } from '@lancedb/lancedb'
+import { connect, type IndexStatistics } from '@lancedb/lancedb'
 import { expect, test } from 'vitest'
+import { heldClock } from './lancedb.fixture.ts'
 import { openLanceDb } from './lancedb.ts'
 import type { IndexHit, Point, VectorIndex } from './port.ts'
 
@@ -43,6 +44,25 @@ function recall(found: readonly IndexHit[], points: readonly Point[], vector: Fl
   return nearest.filter(({ id }) => ids.has(id)).length / nearest.length
 }
 
+async function statsOf(path: string): Promise<IndexStatistics | undefined> {
+  const connection = await connect(path)
+  const table = await connection.openTable((await connection.tableNames())[0]!)
+  const stats = await table.indexStats('vector_idx')
+  connection.close()
+  return stats
+}
+
+/** Files below the directory that hold these numbers. */
+async function filesWith(vector: Float32Array, directory: string): Promise<string[]> {
+  const bytes = Buffer.from(vector.buffer)
+  const entries = await readdir(directory, { recursive: true, withFileTypes: true })
+  const paths = entries
+    .filter((entry) => entry.isFile())
+    .map(({ parentPath, name }) => join(parentPath, name))
+  const found = await Promise.all(paths.map(async (path) => (await readFile(path)).includes(bytes)))
+  return paths.filter((_, i) => found[i])
+}
+
 test('lancedb: beyond so many rows an index on the vectors is made beside the writes; what is fresh, replaced, deleted or not to be read counts at once', async () => {
   const path = await mkdtemp(join(tmpdir(), 'aquifer-lancedb-'))
   const failures: unknown[] = []
@@ -55,10 +75,7 @@ test('lancedb: beyond so many rows an index on the vectors is made beside the wr
   // Behind the index that this upkeep began.
   await index.compact({ olderThanMs: 0 })
 
-  const connection = await connect(path)
-  const table = await connection.openTable((await connection.tableNames())[0]!)
-  expect(await table.indexStats('vector_idx')).toMatchObject({ indexType: 'IVF_RQ', numUnindexedRows: 0 })
-  connection.close()
+  expect(await statsOf(path)).toMatchObject({ indexType: 'IVF_RQ', numUnindexedRows: 0 })
 
   const points = Array.from({ length: ROWS }, (_, i) => point(i))
   const ask = async (vector: Float32Array, groups: string[] | null = null, limit = 10) =>
@@ -85,3 +102,105 @@ test('lancedb: beyond so many rows an index on the vectors is made beside the wr
   expect(failures).toEqual([])
   await rm(path, { recursive: true })
 }, 120_000)
+
+/** The best scores of a pass through all the points. */
+function exactScores(points: Iterable<Point>, vector: Float32Array, limit: number): number[] {
+  const scores = [...points].map((other) =>
+    other.vector.reduce((sum, value, d) => sum + value * vector[d]!, 0),
+  )
+  return scores.sort((a, b) => b - a).slice(0, limit)
+}
+
+test('lancedb: with an index that holds the vectors, searches are exact whatever is written, deleted and brought in', async () => {
+  const path = await mkdtemp(join(tmpdir(), 'aquifer-lancedb-'))
+  const failures: unknown[] = []
+  const { clock, end } = heldClock()
+  const admin = await openLanceDb({ path, clock, onUpkeepFailure: (error) => failures.push(error) })
+  const index = await admin.open(SPEC)
+  const points = new Map<string, Point>()
+  const put = async (from: number, to: number, vectorFrom = 0) => {
+    const made = Array.from({ length: to - from }, (_, n) =>
+      point(from + n, { vector: vectorOf(vectorFrom + from + n) }),
+    )
+    for (let i = 0; i < made.length; i += 512) await index.upsert(made.slice(i, i + 512))
+    for (const each of made) points.set(each.id, each)
+  }
+  const remove = async (i: number) => {
+    await index.delete({ tenant: 'acme', documentId: `doc-${i}` })
+    points.delete(`p${i}`)
+  }
+  const expectExact = async () => {
+    // The last lies between the clusters, so that its nearest are in every partition.
+    const between = new Float32Array(DIMENSIONS).fill(DIMENSIONS ** -0.5)
+    for (const vector of [vectorOf(0.5), vectorOf(4021.5), between]) {
+      for (const groups of [null, [READERS[0]!]]) {
+        const { dense } = await index.search({ tenant: 'acme', groups, vector, limit: 500 })
+        const readable = [...points.values()].filter(({ access }) => !groups || access!.includes(groups[0]!))
+        const expected = exactScores(readable, vector, 500)
+        expect(dense).toHaveLength(expected.length)
+        dense.forEach(({ score }, i) => expect(score).toBeCloseTo(expected[i]!, 5))
+      }
+    }
+    expect(await index.count()).toBe(points.size)
+  }
+
+  await put(0, 2500)
+  await index.compact({ olderThanMs: 0 })
+  for (let round = 0; round < 10; round++) {
+    const fresh = 10_000 + 40 * round
+    await put(fresh, fresh + 40)
+    // Replaced: the same ids at other places, some of them in pieces that are to be merged.
+    await put(100 * round, 100 * round + 20, 5000)
+    if (round > 0) await put(fresh - 40, fresh - 30, 7000)
+    for (const gone of [100 * round + 50, fresh + 5]) await remove(gone)
+    await expectExact()
+    await end(index)
+    await expectExact()
+    const stats = await statsOf(path)
+    expect(stats).toMatchObject({ indexType: 'IVF_FLAT' })
+    expect(stats!.numIndices).toBeLessThanOrEqual(9)
+  }
+  // Enough for a second partition.
+  await put(20_000, 26_500)
+  await end(index)
+  await expectExact()
+  await remove(20_007)
+  await index.compact({ olderThanMs: 0 })
+  await expectExact()
+  expect(await statsOf(path)).toMatchObject({ numIndices: 1, numUnindexedRows: 0 })
+  await admin.close()
+  expect(failures).toEqual([])
+  await rm(path, { recursive: true })
+}, 120_000)
+
+test.each([
+  { kind: 'IVF_FLAT', approximateFromRows: 50_000 },
+  { kind: 'IVF_RQ', approximateFromRows: 2500 },
+])(
+  'lancedb: after compaction no vector of a deleted row is in its files ($kind)',
+  async ({ kind, approximateFromRows }) => {
+    const path = await mkdtemp(join(tmpdir(), 'aquifer-lancedb-'))
+    const { clock, end } = heldClock()
+    const admin = await openLanceDb({ path, clock, approximateFromRows })
+    const index = await admin.open(SPEC)
+    await write(index, 0, 2500)
+    await index.compact({ olderThanMs: 0 })
+    // Each upkeep brings in a piece of its own.
+    for (let i = 2500; i < 2800; i += 100) {
+      await write(index, i, i + 100)
+      await end(index)
+    }
+    expect(await statsOf(path)).toMatchObject({ indexType: kind })
+    const gone = [7, 2507, 2707]
+    for (const i of gone) {
+      expect(await filesWith(vectorOf(i), path)).not.toEqual([])
+      await index.delete({ tenant: 'acme', documentId: `doc-${i}` })
+    }
+    await index.compact({ olderThanMs: 0 })
+    for (const i of gone) expect(await filesWith(vectorOf(i), path)).toEqual([])
+    expect(await filesWith(vectorOf(8), path)).not.toEqual([])
+    expect(await statsOf(path)).toMatchObject({ indexType: kind, numIndexedRows: 2797, numUnindexedRows: 0 })
+    await admin.close()
+    await rm(path, { recursive: true })
+  },
+)

@@ -15,22 +15,20 @@ export const DENSE_SETTINGS = {
   partitions: 24,
   candidates: (limit: number): number => Math.max(4, Math.ceil(200 / limit)),
 }
+/** More than an exact index has: all are passed through. */
+const EVERY_PARTITION = 10_000
 
+/** `isExact`: the table's index holds the vectors themselves, so that none is to be read again to be weighed. */
 export function searchDense(
   table: Table,
   query: IndexQuery,
-  vector: Float32Array,
-  where: string,
+  { vector, where, isExact }: { vector: Float32Array; where: string; isExact: boolean },
 ): Promise<ArrowTable> {
   const { limit } = query
-  return table
-    .query()
-    .nearestTo(vector)
-    .column('vector')
-    .distanceType('cosine')
-    .maximumNprobes(0)
-    .minimumNprobes(DENSE_SETTINGS.partitions)
-    .refineFactor(DENSE_SETTINGS.candidates(limit))
+  const nearest = table.query().nearestTo(vector).column('vector').distanceType('cosine').maximumNprobes(0)
+  if (isExact) nearest.minimumNprobes(EVERY_PARTITION)
+  else nearest.minimumNprobes(DENSE_SETTINGS.partitions).refineFactor(DENSE_SETTINGS.candidates(limit))
+  return nearest
     .where(where)
     .limit(limit)
     .select([...columns.hit, '_distance'])

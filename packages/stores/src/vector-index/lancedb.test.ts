@@ -2,6 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
+import { heldClock } from './lancedb.fixture.ts'
 import { openLanceDb } from './lancedb.ts'
 import type { IndexHit, Point, VectorIndex } from './port.ts'
 
@@ -31,25 +32,6 @@ function point(index: number, terms: readonly string[]): Point {
 
 async function rare(index: VectorIndex): Promise<IndexHit[]> {
   return (await index.search({ tenant: 'acme', groups: null, terms: ['rare'], limit: 100 })).lexical
-}
-
-/** Pauses end when the test says so. */
-function heldClock() {
-  const pauses: (() => void)[] = []
-  const sleep = (_ms: number, signal?: AbortSignal) =>
-    new Promise<void>((resolve, reject) => {
-      pauses.push(resolve)
-      signal?.addEventListener('abort', () => reject(new Error('another write came')))
-    })
-  /** Ends all pauses, once there is one, and waits for the upkeep behind them. */
-  async function end(index: VectorIndex): Promise<void> {
-    while (pauses.length === 0) await index.ping()
-    for (const resolve of pauses.splice(0)) resolve()
-    await index.ping()
-    // The upkeep is in the queue by now, and this passes behind it.
-    await index.delete({ tenant: 'acme', documentId: 'none' })
-  }
-  return { clock: { now: () => Date.now(), sleep }, pauses, end }
 }
 
 /** 5 of the first hundred rows are rare, and 50 of the second, which no index covers yet. */
