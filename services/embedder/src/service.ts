@@ -94,6 +94,21 @@ export function createEmbedderService(deps: EmbedderDeps): EmbedderService {
     })
     const parts = work.filter((item) => item.kind === 'part')
     const known = await steady(batch.signal, () => lookUp(parts))
+    // Bulk fills commits of the index together; an urgent document waits for no other's vectors.
+    const groups = lane === 'bulk' ? [work] : byDocument(work)
+    await mapLimited(groups, groups.length, (group) => processTogether(batch, lane, group, known))
+    await steady(batch.signal, () => batch.commit(batch.records.at(-1)!.offset))
+    for (const item of work) probe('commit', item.documentId)
+  }
+
+  /** All that the batch has of some documents. */
+  async function processTogether(
+    batch: Batch,
+    lane: DocumentLane,
+    work: readonly Work[],
+    known: ReadonlyMap<Part, DocumentRecord>,
+  ): Promise<void> {
+    const parts = work.filter((item) => item.kind === 'part')
     const wanted = new Set(parts.filter((part) => isWanted(part, known.get(part))))
     const made = await embedParts(batch, lane, [...wanted], known)
     const points = [...made.values()].flatMap((entry) => entry.points)
@@ -102,16 +117,13 @@ export function createEmbedderService(deps: EmbedderDeps): EmbedderService {
     }
     for (const part of made.keys()) probe('points', part.documentId)
     // Documents side by side, so that their writes to the index share commits; one document's records in their order.
-    const documents = Map.groupBy(work, ({ tenant, documentId }) => topicKey(tenant, documentId))
-    await mapLimited([...documents.values()], work.length, async (items) => {
+    await mapLimited(byDocument(work), work.length, async (items) => {
       for (const item of items) {
         if (item.kind === 'delete') await finishDeletion(batch, item)
         else if (made.has(item)) await finishPart(batch, item, made.get(item)!.reused)
         else if (!wanted.has(item)) await steady(batch.signal, () => removeLoser(item))
       }
     })
-    await steady(batch.signal, () => batch.commit(batch.records.at(-1)!.offset))
-    for (const item of work) probe('commit', item.documentId)
   }
 
   /** How the documents of parts stand, in one look-up a tenant. */
@@ -307,6 +319,10 @@ export function createEmbedderService(deps: EmbedderDeps): EmbedderService {
       await Promise.all(subscriptions.map(async (subscription) => await subscription.stop()))
     },
   }
+}
+
+function byDocument(work: readonly Work[]): Work[][] {
+  return [...Map.groupBy(work, ({ tenant, documentId }) => topicKey(tenant, documentId)).values()]
 }
 
 /** False for a version that can no longer become visible. */
