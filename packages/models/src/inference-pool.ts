@@ -2,7 +2,7 @@ import { Worker } from 'node:worker_threads'
 import { errorMessage, unavailable } from '@aquifer/runtime/errors'
 import type { Embedding, EmbedOptions, Lane, Passage } from './embedder.ts'
 import { laneQueue, type LaneQueue } from './lanes.ts'
-import type { PassageTask, WorkerReply, WorkerRequest, WorkerSetup } from './onnx-protocol.ts'
+import type { PassageTask, WorkerData, WorkerReply, WorkerRequest, WorkerSetup } from './onnx-protocol.ts'
 
 export interface PoolOptions {
   readonly setup: WorkerSetup
@@ -225,7 +225,9 @@ export class InferencePool {
 
   #spawn(slot: Slot): void {
     const module = this.#options.module ?? new URL('onnx-worker.ts', import.meta.url)
-    const worker = new Worker(module, { workerData: this.#options.setup })
+    const isBackground = slot.role === 'documents'
+    const workerData: WorkerData = { ...this.#options.setup, isBackground }
+    const worker = new Worker(module, { workerData })
     slot.worker = worker
     let why = 'its thread ended'
     worker.on('message', (reply: WorkerReply) => {

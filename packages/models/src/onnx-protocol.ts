@@ -13,6 +13,12 @@ export interface WorkerSetup {
   readonly runTokens: number
 }
 
+/** What a worker is started with. */
+export interface WorkerData extends WorkerSetup {
+  /** Whether it is one of those that documents keep busy. */
+  readonly isBackground: boolean
+}
+
 /** A passage, and what its caller asked for. */
 export interface PassageTask extends Passage {
   readonly words: EmbedOptions['words']

@@ -1,16 +1,19 @@
+import { platform, setPriority } from 'node:os'
 import { parentPort, workerData } from 'node:worker_threads'
 import { errorMessage } from '@aquifer/runtime/errors'
 import { InferenceSession, Tensor } from 'onnxruntime-node'
 import { contentWords } from '@aquifer/text/words'
 import type { Embedding } from './embedder.ts'
-import type { PassageTask, WorkerReply, WorkerRequest, WorkerSetup } from './onnx-protocol.ts'
+import type { PassageTask, WorkerData, WorkerReply, WorkerRequest } from './onnx-protocol.ts'
 import { openTokenizer, type EncodedText } from './tokenizer.ts'
 
 /** One session of the model and its tokenizer. `InferenceSession.run` blocks, and here it may. */
-const setup = workerData as WorkerSetup
+const setup = workerData as WorkerData
 const port = parentPort!
 
 const SPECIAL_TOKENS = 2
+/** Where all cores are busy, a thread that serves somebody who waits gets three times the time of one of these. */
+const BACKGROUND_PRIORITY = 5
 
 interface Encoded extends EncodedText {
   /** Place in the reply. */
@@ -28,6 +31,8 @@ interface ReadWord {
 }
 
 async function start(): Promise<void> {
+  // Elsewhere that would be the priority of the whole process.
+  if (setup.isBackground && platform() === 'linux') setPriority(0, BACKGROUND_PRIORITY)
   const tokenizer = openTokenizer(setup.tokenizer)
   const session = await InferenceSession.create(setup.graph, {
     executionProviders: [setup.device],

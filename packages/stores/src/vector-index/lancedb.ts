@@ -1,3 +1,4 @@
+import './lancedb-log.ts'
 import { createHash } from 'node:crypto'
 import { mkdir, open, readFile, rename } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
