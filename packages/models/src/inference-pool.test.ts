@@ -57,16 +57,9 @@ describe('inference pool', () => {
   it('P1: a query is answered while the document worker hangs', async () => {
     const pool = open()
     const hanging = pool.embed([{ text: 'hang' }], bulk).catch((error: unknown) => error)
-    expect(await pool.embed([good, good, good], { lane: 'query' })).toHaveLength(3)
+    expect(await pool.embed([good], { lane: 'query' })).toHaveLength(1)
     await pool.close()
     expect(await hanging).toMatchObject({ code: 'embedder_closed' })
-  })
-
-  it('P1: the texts of a query go one by one to whichever worker is free', async () => {
-    const pool = open()
-    const passages = Array.from({ length: 20 }, () => good)
-    const sizes = (await pool.embed(passages, { lane: 'query' })).map(({ vector }) => vector[0])
-    expect(sizes).toEqual(passages.map(() => 1))
   })
 
   it('P3: what waits is bounded', async () => {

@@ -63,12 +63,11 @@ interface Slot {
 /**
  * Worker threads with a session each, and what waits for them.
  *
- *  P1  One worker takes queries and token counts alone, so that a search never waits for a batch of documents; a free one of the others
- *      helps with queries.
+ *  P1  One worker takes queries and token counts alone, so that a search never waits for a batch of documents.
  *  P2  A worker that dies or hangs is replaced; its work is tried again, alone, at most `MAX_ATTEMPTS` times in all, then
  *      fails as `embedder_failed` (retryable).
  *  P3  What waits is bounded: beyond `MAX_QUEUED_CHARS` a call fails as `embedder_busy` (retryable).
- *  P4  Document workers start with the first documents, or with more queries than one worker takes at once.
+ *  P4  Document workers start with the first documents.
  *  P5  A document worker has its next job before it ends the one under way, so that it never waits for the caller's thread.
  */
 export class InferencePool {
@@ -185,35 +184,28 @@ export class InferencePool {
     this.#queuedChars = 0
   }
 
-  /** Gives every free worker its next job, and starts those that are wanted for what is left. */
+  /** Gives every free worker its next job, and starts the workers that are wanted. */
   #pump(): void {
     if (this.#closed) return
-    // First one job for every free worker, then the next for each.
-    for (let held = 0; held < Math.max(...Object.values(JOBS_AHEAD)); held++) {
-      for (const slot of this.#slots) {
-        if (!slot.ready || slot.jobs.length !== held || held >= JOBS_AHEAD[slot.role]) continue
-        const job = this.#nextJob(slot, held)
-        if (job.length > 0) this.#send(slot, job)
-      }
-    }
     for (const slot of this.#slots) {
       const waiting = this.#embeds.size + (slot.role === 'query' ? this.#counts.size : 0)
       if (!slot.worker && !slot.timer && waiting > 0) this.#spawn(slot)
     }
+    // First one job for every free worker, then the next for each.
+    for (let held = 0; held < Math.max(...Object.values(JOBS_AHEAD)); held++) {
+      for (const slot of this.#slots) {
+        if (!slot.ready || slot.jobs.length !== held || held >= JOBS_AHEAD[slot.role]) continue
+        const job = this.#nextJob(slot)
+        if (job.length > 0) this.#send(slot, job)
+      }
+    }
   }
 
-  #nextJob(slot: Slot, held: number): Item[] {
-    // Behind documents no query waits: those that are under way are done later than one that the query worker has.
-    if (slot.role === 'documents')
-      return this.#embeds.take(this.#budgetOf, held === 0 ? undefined : ['interactive', 'bulk'])
-    const queries = this.#embeds.take(this.#budgetOf, ['query'])
-    return queries.length > 0 ? queries : this.#counts.take(() => COUNT_SLICE_CHARS / CHARS_PER_TOKEN)
-  }
-
-  /** Where texts run one by one anyway, those of a query are shared out among all workers that are free. */
-  readonly #budgetOf = (lane: Lane): number => {
-    const { jobTokens, setup } = this.#options
-    return lane === 'query' && setup.runTokens === 1 ? 1 : jobTokens
+  #nextJob(slot: Slot): Item[] {
+    const { jobTokens } = this.#options
+    if (slot.role === 'documents') return this.#embeds.take(jobTokens)
+    const queries = this.#embeds.take(jobTokens, ['query'])
+    return queries.length > 0 ? queries : this.#counts.take(COUNT_SLICE_CHARS / CHARS_PER_TOKEN)
   }
 
   #send(slot: Slot, job: readonly Item[]): void {

@@ -23,7 +23,7 @@ describe('lane queue', () => {
       item('q1', 'query'),
     ])
       queue.push(each)
-    const order = [queue.take(() => 10), queue.take(() => 10), queue.take(() => 10), queue.take(() => 10)]
+    const order = [queue.take(10), queue.take(10), queue.take(10), queue.take(10)]
     expect(order.flat().map(({ name }) => name)).toEqual(['q1', 'i1', 'b1', 'b2'])
   })
 
@@ -33,7 +33,7 @@ describe('lane queue', () => {
     const taken: string[] = []
     for (let turn = 0; turn < 5; turn++) {
       queue.push(item(`query ${turn}`, 'query'))
-      taken.push(...queue.take(() => 10).map(({ name }) => name))
+      taken.push(...queue.take(10).map(({ name }) => name))
     }
     expect(taken).toContain('bulk')
   })
@@ -43,8 +43,8 @@ describe('lane queue', () => {
     queue.push(item('a', 'bulk'))
     queue.push(item('b', 'bulk'))
     queue.putBack(item('failed', 'bulk', 10, 1))
-    expect(queue.take(() => 100).map(({ name }) => name)).toEqual(['failed'])
-    expect(queue.take(() => 100).map(({ name }) => name)).toEqual(['a', 'b'])
+    expect(queue.take(100).map(({ name }) => name)).toEqual(['failed'])
+    expect(queue.take(100).map(({ name }) => name)).toEqual(['a', 'b'])
   })
 
   it('hands each item out once, in jobs of one lane within the budget', () => {
@@ -53,7 +53,7 @@ describe('lane queue', () => {
         const queue = laneQueue<Item>()
         items.forEach(([each, tokens], index) => queue.push(item(String(index), each, tokens)))
         const jobs: Item[][] = []
-        while (queue.size > 0) jobs.push(queue.take(() => 40))
+        while (queue.size > 0) jobs.push(queue.take(40))
         for (const job of jobs) {
           expect(new Set(job.map((each) => each.lane)).size).toBe(1)
           if (job.length > 1) expect(job.reduce((sum, { tokens }) => sum + tokens, 0)).toBeLessThanOrEqual(40)
@@ -74,6 +74,6 @@ describe('lane queue', () => {
     queue.push(item('b', 'query'))
     expect(queue.remove(({ name }) => name === 'a')).toHaveLength(1)
     expect(queue.size).toBe(1)
-    expect(queue.take(() => 10, ['bulk'])).toEqual([])
+    expect(queue.take(10, ['bulk'])).toEqual([])
   })
 })

@@ -20,8 +20,8 @@ export interface LaneQueue<T extends Waiting> {
   push(item: T): void
   /** Before all others of its lane. */
   putBack(item: T): void
-  /** The next items of one lane, at most its budget of tokens together, but one at least if any waits. */
-  take(budgetOf: (lane: Lane) => number, lanes?: readonly Lane[]): T[]
+  /** The next items of one lane, at most `budgetTokens` together, but one at least if any waits. */
+  take(budgetTokens: number, lanes?: readonly Lane[]): T[]
   /** Takes out what the predicate names. */
   remove(predicate: (item: T) => boolean): T[]
 }
@@ -47,10 +47,9 @@ export function laneQueue<T extends Waiting>(): LaneQueue<T> {
     },
     push: (item) => void queues[item.lane].push({ item, sequence: sequence++ }),
     putBack: (item) => void queues[item.lane].unshift({ item, sequence: -1 }),
-    take(budgetOf, lanes = LANES) {
+    take(budgetTokens, lanes = LANES) {
       const lane = nextLane(lanes)
       if (lane === undefined) return []
-      const budgetTokens = budgetOf(lane)
       const queue = queues[lane]
       let tokens = queue[0]!.item.tokens
       let count = 1

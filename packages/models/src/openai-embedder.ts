@@ -104,10 +104,7 @@ function createQueue(
 
   function pump(): void {
     while (running.size < maxConcurrent) {
-      const batch = waiting.take(
-        () => maxBatchTokens,
-        running.size < maxConcurrent - 1 ? undefined : ['query'],
-      )
+      const batch = waiting.take(maxBatchTokens, running.size < maxConcurrent - 1 ? undefined : ['query'])
       if (batch.length === 0) return
       const run = send(batch).finally(() => {
         running.delete(run)
