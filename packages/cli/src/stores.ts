@@ -69,6 +69,9 @@ async function openEventLog({ config, clock, random, logger }: StoresOptions): P
 
 async function openIndex({ config, clock, logger }: StoresOptions): Promise<VectorIndexAdmin> {
   if (config.vectorIndex === 'lancedb:') {
+    // LanceDB's warnings would stand among our lines in another form, and say nothing that a person can do; what fails is thrown. It reads
+    // this when it is loaded.
+    process.env['LANCEDB_LOG'] ??= 'error'
     const { openLanceDb } = await import('@aquifer/stores/lancedb')
     return await openLanceDb({
       path: join(config.dataDir, 'vectors'),

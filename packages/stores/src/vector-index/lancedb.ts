@@ -1,4 +1,3 @@
-import './lancedb-log.ts'
 import { createHash } from 'node:crypto'
 import { mkdir, open, readFile, rename } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
