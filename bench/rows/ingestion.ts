@@ -83,6 +83,7 @@ export const ingestion: Bench = {
     ])
     if ('missing' in started) {
       await alone.close()
+      cores.close()
       throw new PartMissing(started.missing)
     }
     const { part: kafka, stop: stopKafka } = started
